@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace ingot {
+
+// Each adds a command, with its options and what it does when it is called.
+void AddDemo(CLI::App& app);
+void AddBench(CLI::App& app);
+
+}  // namespace ingot

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+#include "ingot/core/array.h"
+
+#include <cstring>
+#include <utility>
+
+#include "ingot/core/error.h"
+#include "ingot/core/memory.h"
+
+namespace ingot {
+namespace {
+
+template <class T>
+std::shared_ptr<std::vector<T>> Adopt(const Shape& shape, std::vector<T> values) {
+  if (static_cast<int64_t>(values.size()) != shape.count())
+    Fail("array of shape ", shape, " takes ", shape.count(), " values, ", values.size(), " came");
+  return std::make_shared<std::vector<T>>(std::move(values));
+}
+
+}  // namespace
+
+Array::Array(const Shape& shape, DType dtype) : shape_(shape), dtype_(dtype) {
+  const size_t n = static_cast<size_t>(shape.count());
+  if (n > SIZE_MAX / SizeOf(dtype) / 2) Fail("array of shape ", shape, " is too big for this machine");
+  auto block = std::make_shared<Block>(std::max<size_t>(1, n * SizeOf(dtype)), "array of shape " + shape.str());
+  data_ = block->data();
+  owner_ = std::move(block);
+}
+
+Array::Array(const Shape& shape, std::vector<float> values) : shape_(shape), dtype_(DType::kFloat32) {
+  auto held = Adopt(shape, std::move(values));
+  data_ = held->data();
+  owner_ = std::move(held);
+}
+
+Array::Array(const Shape& shape, std::vector<int32_t> values) : shape_(shape), dtype_(DType::kInt32) {
+  auto held = Adopt(shape, std::move(values));
+  data_ = held->data();
+  owner_ = std::move(held);
+}
+
+Array::Array(const Shape& shape, std::vector<uint8_t> values) : shape_(shape), dtype_(DType::kUint8) {
+  auto held = Adopt(shape, std::move(values));
+  data_ = held->data();
+  owner_ = std::move(held);
+}
+
+Array Array::View(const Shape& shape, DType dtype, const void* data, std::shared_ptr<const void> owner) {
+  Array array;
+  array.shape_ = shape;
+  array.dtype_ = dtype;
+  array.data_ = const_cast<void*>(data);
+  array.owner_ = std::move(owner);
+  return array;
+}
+
+void Array::Expect(size_t element) const {
+  if (element != SizeOf(dtype_)) Fail("array holds ", Name(dtype_), ", elements of ", element, " bytes were asked for");
+}
+
+std::span<const float> Array::floats() const {
+  if (dtype_ != DType::kFloat32) Fail("array holds ", Name(dtype_), ", float32 was asked for");
+  return {static_cast<const float*>(data_), static_cast<size_t>(size())};
+}
+
+std::span<float> Array::floats() {
+  if (dtype_ != DType::kFloat32) Fail("array holds ", Name(dtype_), ", float32 was asked for");
+  return {static_cast<float*>(data_), static_cast<size_t>(size())};
+}
+
+Array Array::copy() const {
+  Array array(shape_, dtype_);
+  if (bytes()) std::memcpy(array.data_, data_, bytes());
+  return array;
+}
+
+Array Array::reshape(const Shape& shape) const {
+  if (shape.count() != size()) Fail("array of shape ", shape_, " cannot be seen as ", shape);
+  Array array = *this;
+  array.shape_ = shape;
+  return array;
+}
+
+Array Array::slice(int64_t first, int64_t last) const {
+  if (first < 0 || last < first || last > rows()) Fail("rows ", first, " to ", last, " of an array of ", rows(), " rows");
+  Array array = *this;
+  array.shape_[0] = last - first;
+  array.data_ = static_cast<std::byte*>(data_) + static_cast<size_t>(first) * row_bytes();
+  return array;
+}
+
+}  // namespace ingot

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+//
+// Array: data of the user, as it goes in and comes out: a type, a shape, elements in C order. Copying an Array
+// shares its elements (copy() makes others). It may own them or stand for memory of somebody else.
+#pragma once
+
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "ingot/core/types.h"
+
+namespace ingot {
+
+class Array {
+ public:
+  Array() = default;
+  explicit Array(const Shape& shape, DType dtype = DType::kFloat32);  // zeros
+  Array(const Shape& shape, std::vector<float> values);
+  Array(const Shape& shape, std::vector<int32_t> values);
+  Array(const Shape& shape, std::vector<uint8_t> values);
+  // Elements of somebody else, who keeps them until the last copy of this Array is gone.
+  static Array View(const Shape& shape, DType dtype, const void* data, std::shared_ptr<const void> owner = nullptr);
+
+  bool empty() const { return !data_; }
+  const Shape& shape() const { return shape_; }
+  DType dtype() const { return dtype_; }
+  int64_t size() const { return shape_.count(); }
+  size_t bytes() const { return static_cast<size_t>(size()) * SizeOf(dtype_); }
+  int64_t rows() const { return shape_.rank() ? shape_[0] : 0; }  // extent of the first axis
+  size_t row_bytes() const { return SizeOf(dtype_) * static_cast<size_t>(shape_.from(1).count()); }
+
+  const void* data() const { return data_; }
+  void* data() { return data_; }
+  template <class T>
+  std::span<const T> as() const {
+    Expect(sizeof(T));
+    return {static_cast<const T*>(data_), static_cast<size_t>(size())};
+  }
+  template <class T>
+  std::span<T> as() {
+    Expect(sizeof(T));
+    return {static_cast<T*>(data_), static_cast<size_t>(size())};
+  }
+  std::span<const float> floats() const;  // Error unless float32
+  std::span<float> floats();
+
+  Array copy() const;
+  Array reshape(const Shape& shape) const;                // shares the elements
+  Array slice(int64_t first, int64_t last) const;         // rows first .. last - 1; shares the elements
+
+ private:
+  void Expect(size_t element) const;
+
+  std::shared_ptr<const void> owner_;
+  void* data_ = nullptr;
+  Shape shape_;
+  DType dtype_ = DType::kFloat32;
+};
+
+}  // namespace ingot

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+#include "ingot/core/threads.h"
+
+#include <cstdlib>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace ingot {
+namespace {
+
+// Long enough to bridge the gap between two steps of a plan, short enough not to burn a core that others want.
+constexpr int kSpins = 4000;
+
+void Pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#else
+  std::this_thread::yield();
+#endif
+}
+
+int ThreadsFromEnvironment() {
+  const char* text = std::getenv("INGOT_THREADS");
+  const long n = text ? std::strtol(text, nullptr, 10) : 0;
+  return n > 0 && n <= 1024 ? static_cast<int>(n) : 0;
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads) {
+  if (threads <= 0) threads = static_cast<int>(std::thread::hardware_concurrency());
+  for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { Worker(); });
+}
+
+ThreadPool::~ThreadPool() {
+  stop_.store(true);
+  job_.fetch_add(1);
+  job_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+ThreadPool& ThreadPool::Default() {
+  static ThreadPool pool(ThreadsFromEnvironment());
+  return pool;
+}
+
+void ThreadPool::TakeTiles() {
+  for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < tiles_;) fn_(context_, i);
+}
+
+void ThreadPool::Worker() {
+  uint32_t seen = 0;
+  for (;;) {
+    for (int spin = 0; spin < kSpins && job_.load(std::memory_order_relaxed) == seen; ++spin) Pause();
+    job_.wait(seen);
+    seen = job_.load();
+    if (stop_.load()) return;
+    // Either this worker sees that the job is closed, or the owner sees that the worker is inside: both sides write
+    // before they read, and all four are in one order.
+    inside_.fetch_add(1);
+    if (open_.load()) TakeTiles();
+    inside_.fetch_sub(1);
+  }
+}
+
+void ThreadPool::Run(int64_t n, TileFn fn, void* context) {
+  if (n <= 1 || workers_.empty() || owned_.test_and_set(std::memory_order_acquire)) {
+    for (int64_t i = 0; i < n; ++i) fn(context, i);
+    return;
+  }
+  fn_ = fn;
+  context_ = context;
+  tiles_ = n;
+  next_.store(0, std::memory_order_relaxed);
+  open_.store(true);
+  job_.fetch_add(1);
+  job_.notify_all();
+  TakeTiles();
+  // No tile is left: workers that come late find the door shut, those inside are waited for.
+  open_.store(false);
+  for (int spin = 0; inside_.load() != 0; ++spin) {
+    if (spin < kSpins)
+      Pause();
+    else
+      std::this_thread::yield();
+  }
+  owned_.clear(std::memory_order_release);
+}
+
+}  // namespace ingot

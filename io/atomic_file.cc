@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+#include "ingot/io/atomic_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <vector>
+
+#include "ingot/core/error.h"
+
+namespace ingot {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string FolderOf(const std::string& path) {
+  const fs::path parent = fs::path(path).parent_path();
+  return parent.empty() ? "." : parent.string();
+}
+
+}  // namespace
+
+// The name is fixed, so that what a killed writer left behind is taken over by the next save.
+AtomicFile::AtomicFile(const std::string& target) : target_(target), temporary_(target + ".part") {
+  std::error_code error;
+  if (fs::is_directory(target, error)) Fail(target, ": cannot be saved to: it is a folder");
+  // A link is followed, so that the file it names is replaced and not the link.
+  if (fs::is_symlink(target, error)) {
+    target_ = fs::weakly_canonical(target, error).string();
+    temporary_ = target_ + ".part";
+  }
+  fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd_ < 0) Fail(temporary_, ": cannot be written: ", std::strerror(errno));
+  struct stat old;
+  if (stat(target_.c_str(), &old) == 0 && fchmod(fd_, old.st_mode & 07777) != 0) {
+    // Keeping the mode bits is a courtesy; on file systems without them there is nothing to keep.
+  }
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  close(fd_);
+  unlink(temporary_.c_str());
+}
+
+void AtomicFile::Write(const void* data, size_t bytes) {
+  const char* p = static_cast<const char*>(data);
+  while (bytes) {
+    const ssize_t n = write(fd_, p, std::min<size_t>(bytes, size_t{1} << 30));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0)
+      Fail(temporary_, ": writing stopped after ", size_, " bytes: ", n ? std::strerror(errno) : "nothing was taken", "; '", target_, "' is as it was");
+    p += n;
+    bytes -= static_cast<size_t>(n);
+    size_ += static_cast<uint64_t>(n);
+  }
+}
+
+void AtomicFile::PadTo(uint64_t offset) {
+  static constexpr char kZeros[4096] = {};
+  while (size_ < offset) Write(kZeros, static_cast<size_t>(std::min<uint64_t>(sizeof kZeros, offset - size_)));
+}
+
+void AtomicFile::Commit() {
+  const auto failed = [&](const char* what) {
+    const std::string why = std::strerror(errno);
+    Fail(target_, ": ", what, " failed: ", why, "; it is as it was");
+  };
+  if (fsync(fd_) != 0) failed("syncing");
+  if (rename(temporary_.c_str(), target_.c_str()) != 0) failed("renaming");
+  close(fd_);
+  fd_ = -1;
+  const int folder = open(FolderOf(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return;  // the file is there; only a power cut now could bring the old one back
+  fsync(folder);
+  close(folder);
+}
+
+}  // namespace ingot

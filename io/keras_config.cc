@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+#include "ingot/io/keras_config.h"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+
+#include "ingot/layers/layers.h"
+
+namespace ingot {
+namespace {
+
+constexpr int kMaxJsonDepth = 100, kMaxNesting = 32;
+
+// One use of a layer's output: the layer, which of its calls, which output of that.
+struct History {
+  std::string layer;
+  int64_t call = 0, output = 0;
+};
+
+[[noreturn]] void Bad(const std::string& where, const std::string& what, const Json& got) {
+  std::string text = got.dump();
+  Fail(where, ": ", what, ", got ", text.size() > 80 ? text.substr(0, 77) + "..." : text);
+}
+
+const Json& At(const Json& object, const char* key, const std::string& where) {
+  if (!object.is_object() || !object.contains(key)) Fail(where, ": '", key, "' is missing");
+  return object[key];
+}
+
+std::string StringAt(const Json& object, const char* key, const std::string& where) {
+  const Json& value = At(object, key, where);
+  if (!value.is_string()) Bad(where, std::string("'") + key + "' must be a string", value);
+  return value.get<std::string>();
+}
+
+bool IsHistory(const Json& j) { return j.is_array() && j.size() >= 3 && j[0].is_string() && j[1].is_number_integer() && j[2].is_number_integer(); }
+
+History ReadHistory(const Json& j, const std::string& where) {
+  if (!IsHistory(j)) Bad(where, "a tensor is written as [layer, call, output]", j);
+  return {j[0].get<std::string>(), j[1].get<int64_t>(), j[2].get<int64_t>()};
+}
+
+// All tensors named anywhere in the arguments of a call, in order: Keras 3 writes {"class_name": "__keras_tensor__"},
+// Keras 2 lists [layer, call, output, kwargs].
+void CollectHistories(const Json& j, const std::string& where, std::vector<History>& into) {
+  if (j.is_object()) {
+    if (j.contains("class_name") && j["class_name"] == "__keras_tensor__") {
+      into.push_back(ReadHistory(At(At(j, "config", where), "keras_history", where), where));
+      return;
+    }
+    for (const auto& item : j.items()) CollectHistories(item.value(), where, into);
+  } else if (IsHistory(j)) {
+    into.push_back(ReadHistory(j, where));
+    if (j.size() > 3) CollectHistories(j[3], where, into);
+  } else if (j.is_array()) {
+    for (const Json& item : j) CollectHistories(item, where, into);
+  }
+}
+
+// The value of a keyword argument that changes what a call does. A layer of ingot has no such arguments.
+void CheckKwargs(const Json& call, const std::string& where) {
+  if (!call.is_object() || !call.contains("kwargs") || !call["kwargs"].is_object()) return;
+  for (const auto& [key, value] : call["kwargs"].items())
+    if (!value.is_null() && key != "mask" && key != "training") Bad(where, "a call has the argument '" + key + "', which ingot does not support", value);
+}
+
+class Reader {
+ public:
+  Reader(const CustomObjects* custom) : custom_(custom) {}
+
+  std::shared_ptr<Network> Model(const Json& model, int nesting) {
+    if (nesting > kMaxNesting) Fail("models are nested deeper than ", kMaxNesting);
+    const std::string kind = StringAt(model, "class_name", "model");
+    const Json& config = At(model, "config", "model");
+    std::shared_ptr<Network> network;
+    if (kind == "Sequential")
+      network = Sequence(config, nesting);
+    else if (kind == "Functional" || kind == "Model")
+      network = Functional(config, nesting);
+    else
+      Fail("model is of class '", kind, "'; Sequential and Functional models can be read, a subclass only by its weights");
+    if (config.is_object() && config.contains("trainable") && config["trainable"] == false) network->trainable = false;
+    return network;
+  }
+
+ private:
+  Layer OneLayer(const Json& layer, int nesting) {
+    const std::string kind = StringAt(layer, "class_name", "layer");
+    const Json& config = At(layer, "config", "layer");
+    if ((kind == "Sequential" || kind == "Functional" || kind == "Model") && !(custom_ && custom_->find<LayerFactory>(kind))) {
+      const auto network = Model(layer, nesting + 1);
+      if (layer.contains("name") && layer["name"].is_string()) network->name = layer["name"].get<std::string>();
+      return Layer(network);
+    }
+    return LayerFromConfig(kind, config, custom_);
+  }
+
+  std::shared_ptr<Network> Sequence(const Json& config, int nesting) {
+    const Json& list = config.is_array() ? config : At(config, "layers", "Sequential");  // Keras 1 wrote a bare list
+    const std::string name = config.is_object() && config.contains("name") ? StringAt(config, "name", "Sequential") : "sequential";
+    if (!list.is_array()) Bad("model '" + name + "'", "'layers' must be a list", list);
+    std::vector<Layer> layers;
+    for (const Json& item : list) {
+      Layer layer = OneLayer(item, nesting);
+      // Keras 2 kept the input's shape with the first layer.
+      const Json& inner = item["config"];
+      const bool shaped = layers.empty() && layer.def().class_name() != "InputLayer" && inner.is_object() && inner.contains("batch_input_shape");
+      if (shaped) layers.push_back(LayerFromConfig("InputLayer", {{"batch_input_shape", inner["batch_input_shape"]}, {"name", layer.name() + "_input"}}, custom_));
+      layers.push_back(std::move(layer));
+    }
+    const bool starts = !layers.empty() && layers[0].def().class_name() == "InputLayer";
+    if (!starts && config.is_object() && config.contains("build_input_shape") && config["build_input_shape"].is_array())
+      layers.insert(layers.begin(), LayerFromConfig("InputLayer", {{"batch_shape", config["build_input_shape"]}, {"name", "input_layer"}}, custom_));
+    return std::make_shared<Network>(std::move(layers), name);
+  }
+
+  std::shared_ptr<Network> Functional(const Json& config, int nesting) {
+    const std::string name = config.contains("name") ? StringAt(config, "name", "model") : "functional";
+    const std::string where = "model '" + name + "'";
+    const Json& list = At(config, "layers", where);
+    if (!list.is_array()) Bad(where, "'layers' must be a list", list);
+
+    struct Item { Layer layer; std::vector<std::vector<History>> calls; };
+    std::vector<Item> items;
+    std::unordered_map<std::string, size_t> by_name;
+    for (const Json& j : list) {
+      Item item{OneLayer(j, nesting), {}};
+      const std::string layer_name = j.contains("name") && j["name"].is_string() ? j["name"].get<std::string>() : item.layer.name();
+      if (j.contains("inbound_nodes")) {
+        for (const Json& call : j["inbound_nodes"]) {
+          CheckKwargs(call, "layer '" + layer_name + "'");
+          item.calls.emplace_back();
+          CollectHistories(call, "layer '" + layer_name + "'", item.calls.back());
+        }
+      }
+      if (!by_name.emplace(layer_name, items.size()).second) Fail(where, ": two layers are named '", layer_name, "'");
+      items.push_back(std::move(item));
+    }
+
+    // Calls are made once what they need is there; one round after the other, until nothing moves.
+    std::map<std::pair<size_t, int64_t>, Tensors> made;
+    const auto tensor = [&](const History& h) -> const Tensor* {
+      const auto layer = by_name.find(h.layer);
+      if (layer == by_name.end()) Fail(where, ": a call takes the output of layer '", h.layer, "', which is not in the model");
+      const auto found = made.find({layer->second, h.call});
+      if (found == made.end()) return nullptr;
+      if (h.output < 0 || h.output >= static_cast<int64_t>(found->second.size()))
+        Fail(where, ": a call takes output ", h.output, " of layer '", h.layer, "', which has ", found->second.size());
+      return &found->second[static_cast<size_t>(h.output)];
+    };
+    for (size_t i = 0; i < items.size(); ++i)
+      if (items[i].layer.def().class_name() == "InputLayer") made[{i, 0}] = items[i].layer.call({});
+    std::vector<std::pair<size_t, size_t>> pending;
+    for (size_t i = 0; i < items.size(); ++i)
+      if (items[i].layer.def().class_name() != "InputLayer")
+        for (size_t c = 0; c < items[i].calls.size(); ++c) pending.push_back({i, c});
+    while (!pending.empty()) {
+      std::vector<std::pair<size_t, size_t>> later;
+      for (const auto& [i, c] : pending) {
+        Tensors args;
+        for (const History& h : items[i].calls[c])
+          if (const Tensor* t = tensor(h)) args.push_back(*t);
+        if (args.size() == items[i].calls[c].size())
+          made[{i, static_cast<int64_t>(c)}] = items[i].layer.call(args);
+        else
+          later.push_back({i, c});
+      }
+      if (later.size() == pending.size())
+        Fail(where, ": layer '", items[later[0].first].layer.name(), "' waits for tensors that are never made: the calls form a cycle, or one is missing");
+      pending = std::move(later);
+    }
+
+    const auto ends = [&](const char* key) {
+      std::vector<History> histories;
+      CollectHistories(At(config, key, where), where + ", " + key, histories);
+      Tensors tensors;
+      for (const History& h : histories) {
+        const Tensor* t = tensor(h);
+        if (!t) Fail(where, ": ", key, " names call ", h.call, " of layer '", h.layer, "', which does not exist");
+        tensors.push_back(*t);
+      }
+      return tensors;
+    };
+    const Tensors inputs = ends("input_layers"), outputs = ends("output_layers");
+    return std::make_shared<Network>(inputs, outputs, name);
+  }
+
+  const CustomObjects* custom_;
+};
+
+Json ShapeJson(const Shape& shape) {
+  Json list = Json::array();
+  for (const int64_t dim : shape) list.push_back(dim == kNone ? Json(nullptr) : Json(dim));
+  return list;
+}
+
+Json LayerObject(const Layer& layer) {
+  if (const auto* network = dynamic_cast<const Network*>(&layer.def())) return NetworkConfig(*network);
+  Json config = LayerConfig(layer.def());
+  if (layer.def().class_name() != "InputLayer")
+    config["dtype"] = {{"module", "keras"}, {"class_name", "DTypePolicy"}, {"config", {{"name", "float32"}}}, {"registered_name", nullptr}};
+  return {{"module", "keras.layers"}, {"class_name", layer.def().class_name()}, {"config", config}, {"registered_name", nullptr}};
+}
+
+}  // namespace
+
+std::shared_ptr<Network> NetworkFromConfig(const Json& model, const CustomObjects* custom) { return Reader(custom).Model(model, 0); }
+
+Json NetworkConfig(const Network& network) {
+  Json config = {{"name", network.name}, {"trainable", network.trainable}};
+  config["dtype"] = {{"module", "keras"}, {"class_name", "DTypePolicy"}, {"config", {{"name", "float32"}}}, {"registered_name", nullptr}};
+  Json layers = Json::array();
+  if (network.sequential()) {
+    if (!network.input_layers().empty()) layers.push_back(LayerObject(network.input_layers()[0]));
+    for (const Layer& layer : network.layers()) layers.push_back(LayerObject(layer));
+    config["layers"] = layers;
+    if (network.has_calls()) config["build_input_shape"] = ShapeJson(network.inputs()[0].shape);
+    return {{"module", "keras"}, {"class_name", "Sequential"}, {"config", config}, {"registered_name", nullptr}};
+  }
+
+  // Which layer, call and output each tensor is.
+  std::map<int, History> history;
+  std::map<const LayerDef*, int64_t> calls;
+  for (size_t i = 0; i < network.input_layers().size(); ++i) history[static_cast<int>(i)] = {network.input_layers()[i].name(), 0, 0};
+  for (const Network::Node& node : network.nodes()) {
+    const int64_t call = calls[&node.layer.def()]++;
+    for (size_t i = 0; i < node.out.size(); ++i) history[node.out[i]] = {node.layer.name(), call, static_cast<int64_t>(i)};
+  }
+  const TensorSpecs specs = network.specs();
+  const auto tensor = [&](int id) {
+    const History& h = history.at(id);
+    const TensorSpec& spec = specs[static_cast<size_t>(id)];
+    return Json{{"class_name", "__keras_tensor__"},
+                {"config", {{"shape", ShapeJson(spec.shape)}, {"dtype", Name(spec.dtype)}, {"keras_history", {h.layer, h.call, h.output}}}}};
+  };
+  for (const Layer& layer : network.layers()) {
+    Json object = LayerObject(layer);
+    object["name"] = layer.name();
+    object["inbound_nodes"] = Json::array();
+    for (const Network::Node& node : network.nodes()) {
+      if (!(node.layer == layer)) continue;
+      Json args = Json::array();
+      for (const int id : node.in) args.push_back(tensor(id));
+      if (node.in.size() > 1) args = Json::array({args});
+      object["inbound_nodes"].push_back({{"args", args}, {"kwargs", Json::object()}});
+    }
+    layers.push_back(object);
+  }
+  config["layers"] = layers;
+  Json inputs = Json::array(), outputs = Json::array();
+  for (const Layer& layer : network.input_layers()) inputs.push_back({layer.name(), 0, 0});
+  for (const int id : network.output_ids()) outputs.push_back({history.at(id).layer, history.at(id).call, history.at(id).output});
+  config["input_layers"] = inputs.size() == 1 ? inputs[0] : inputs;
+  config["output_layers"] = outputs.size() == 1 ? outputs[0] : outputs;
+  return {{"module", "keras.src.models.functional"}, {"class_name", "Functional"}, {"config", config}, {"registered_name", "Functional"}};
+}
+
+Json ParseJson(std::string_view text, const std::string& where) {
+  try {
+    return Json::parse(text, [&](int depth, Json::parse_event_t, Json&) {
+      if (depth > kMaxJsonDepth) Fail(where, ": the JSON is nested deeper than ", kMaxJsonDepth);
+      return true;
+    });
+  } catch (const Json::exception& e) {
+    Fail(where, ": is not JSON: ", e.what());
+  }
+}
+
+}  // namespace ingot

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+//
+// The tile of the implicit matrix multiplication in conv.cc: up to 12 pixels by two vectors of output channels in
+// registers (24 of 32 with AVX-512; 6 pixels, 12 of 16 registers, elsewhere). Each pixel has an address; a tap adds
+// one offset to all of them, and those that fall outside the image are led to a row of zeros, so that the loop over
+// channels knows nothing of borders. A tap outside for all pixels is left out. The order of the sum is taps, then
+// channels, ascending, whatever the size of the tile. Included once for each SIMD target.
+#if defined(INGOT_KERNELS_CPU_CONV_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef INGOT_KERNELS_CPU_CONV_TILE_INL_H_
+#undef INGOT_KERNELS_CPU_CONV_TILE_INL_H_
+#else
+#define INGOT_KERNELS_CPU_CONV_TILE_INL_H_
+#endif
+
+#include <cstdint>
+#include <cstring>
+
+#include "hwy/highway.h"
+#include "ingot/kernels/cpu/conv_common-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace ingot::cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
+constexpr int kTile = kLanes >= 16 ? 12 : 6;  // pixels of a tile: 24 of 32 or 12 of 16 registers
+constexpr int64_t kPanel = 2 * kLanes;        // output channels of a tile
+
+struct Tile {
+  alignas(64) int64_t base[16];  // byte address of the window's first pixel, inside the image or not
+  alignas(64) int64_t row[16];   // its row and column
+  alignas(64) int64_t col[16];
+  float* y[16];
+  int count;
+};
+
+// What a tile reads besides its pixels.
+struct Panel {
+  const float* w;      // first row
+  int64_t ld;          // floats from row to row
+  const float* bias;   // kPanel floats
+  const float* zeros;  // ci floats
+  int64_t x_offset;    // bytes from a pixel to the group's first channel
+  int64_t y_offset;    // floats from a destination pixel to the panel
+  int64_t valid;       // channels to write
+  bool relu;
+  bool stream;  // write around the caches: y is aligned, `valid` whole vectors
+};
+
+template <int kPixels, int kVectors>
+HWY_INLINE void Accumulate(const float* const* p, int64_t ci, const float* w, int64_t ld, V (&acc)[kPixels][kVectors]) {
+  const D d;
+  constexpr int kUnroll = kVectors == 1 ? 4 : kTile == 12 ? 2 : 1;  // as registers allow
+  int64_t c = 0;
+  for (; c + kUnroll <= ci; c += kUnroll, w += kUnroll * ld) {
+    V b[kUnroll][kVectors];
+    HWY_UNROLL(4)
+    for (int u = 0; u < kUnroll; ++u) {
+      HWY_UNROLL(2)
+      for (int v = 0; v < kVectors; ++v) b[u][v] = hn::LoadU(d, w + u * ld + v * kLanes);
+    }
+    HWY_UNROLL(12)
+    for (int i = 0; i < kPixels; ++i) {
+      const float* a = p[i] + c;
+      HWY_UNROLL(4)
+      for (int u = 0; u < kUnroll; ++u) {
+        const V x = hn::Set(d, a[u]);
+        HWY_UNROLL(2)
+        for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::MulAdd(x, b[u][v], acc[i][v]);
+      }
+    }
+  }
+  for (; c < ci; ++c, w += ld) {
+    V b[kVectors];
+    HWY_UNROLL(2)
+    for (int v = 0; v < kVectors; ++v) b[v] = hn::LoadU(d, w + v * kLanes);
+    HWY_UNROLL(12)
+    for (int i = 0; i < kPixels; ++i) {
+      const V x = hn::Set(d, p[i][c]);
+      HWY_UNROLL(2)
+      for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::MulAdd(x, b[v], acc[i][v]);
+    }
+  }
+}
+
+template <int kPixels, int kVectors>
+HWY_NOINLINE void RunTile(const Windows& s, const Tile& t, const Panel& panel) {
+  const D d;
+  const hn::CappedTag<int64_t, 8> di;
+  constexpr int kStep = static_cast<int>(hn::MaxLanes(hn::CappedTag<int64_t, 8>()));
+  V acc[kPixels][kVectors];
+  HWY_UNROLL(12)
+  for (int i = 0; i < kPixels; ++i) {
+    HWY_UNROLL(2)
+    for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::LoadU(d, panel.bias + v * kLanes);
+  }
+  const auto zeros = hn::Set(di, static_cast<int64_t>(reinterpret_cast<intptr_t>(panel.zeros)));
+  const auto before = hn::Set(di, int64_t{-1}), h = hn::Set(di, s.h), w = hn::Set(di, s.w);
+  alignas(64) const float* address[16];
+  const float* weights = panel.w;
+  for (int64_t kh = 0; kh < s.kh; ++kh) {
+    for (int64_t kw = 0; kw < s.kw; ++kw, weights += s.ci * panel.ld) {
+      const auto offset = hn::Set(di, ((kh * s.dh * s.w + kw * s.dw) * s.c) * 4 + panel.x_offset);
+      const auto down = hn::Set(di, kh * s.dh), right = hn::Set(di, kw * s.dw);
+      bool any = false;
+      HWY_UNROLL(16)
+      for (int i = 0; i < kPixels; i += kStep) {
+        const auto ih = hn::Add(hn::Load(di, t.row + i), down), iw = hn::Add(hn::Load(di, t.col + i), right);
+        const auto inside =
+            hn::And(hn::And(hn::Gt(ih, before), hn::Lt(ih, h)), hn::And(hn::Gt(iw, before), hn::Lt(iw, w)));
+        const auto at = hn::IfThenElse(inside, hn::Add(hn::Load(di, t.base + i), offset), zeros);
+        any = any || !hn::AllFalse(di, inside);
+        alignas(64) int64_t bytes[kStep];
+        hn::Store(at, di, bytes);
+        std::memcpy(address + i, bytes, sizeof bytes);
+      }
+      if (any) Accumulate<kPixels, kVectors>(address, s.ci, weights, panel.ld, acc);
+    }
+  }
+  const V zero = hn::Zero(d);
+  HWY_UNROLL(12)
+  for (int i = 0; i < kPixels; ++i) {
+    if (i >= t.count) break;
+    float* y = t.y[i] + panel.y_offset;
+    HWY_UNROLL(2)
+    for (int v = 0; v < kVectors; ++v) {
+      V r = acc[i][v];
+      if (panel.relu) r = hn::IfThenElse(hn::Lt(r, zero), zero, r);
+      if (panel.stream) {
+        hn::Stream(r, d, y + v * kLanes);
+      } else {
+        StoreUpTo(r, y + v * kLanes, panel.valid - v * kLanes);
+      }
+    }
+  }
+}
+
+template <int kPixels>
+HWY_INLINE void RunTile(const Windows& s, const Tile& t, const Panel& panel) {
+  if (panel.valid > kLanes) {
+    RunTile<kPixels, 2>(s, t, panel);
+  } else {
+    RunTile<kPixels, 1>(s, t, panel);
+  }
+}
+
+HWY_INLINE void RunTileOfAnySize(const Windows& s, const Tile& t, const Panel& panel) {
+  if (t.count > kTile * 2 / 3) return RunTile<kTile>(s, t, panel);
+  if (t.count > kTile / 3) return RunTile<kTile * 2 / 3>(s, t, panel);
+  if (t.count > 1) return RunTile<kTile / 3>(s, t, panel);
+  return RunTile<1>(s, t, panel);
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace ingot::cpu
+HWY_AFTER_NAMESPACE();
+
+#endif  // INGOT_KERNELS_CPU_CONV_TILE_INL_H_

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+//
+// The tiles of Gemm: gemm_plan.h says how work is cut and why, gemm_micro-inl.h holds the inner loops. Compiled once
+// for each SIMD target.
+//
+// A tile walks k block by block and, within a block, C by row blocks and panels. The first block of k overwrites C
+// (or adds to it), later ones add, the last one applies bias and relu: C is finished while it is in cache.
+#include "ingot/kernels/cpu/gemm.h"
+
+#include "hwy/cache_control.h"
+#include "ingot/kernels/cpu/targets.h"  // before Highway
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ingot/kernels/cpu/gemm.cc"
+#include "hwy/foreach_target.h"
+#include "ingot/kernels/cpu/gemm_micro-inl.h"
+#include "ingot/kernels/cpu/gemm_plan.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace ingot::cpu {
+namespace HWY_NAMESPACE {
+
+// From this size on, C is written past the caches, which it would only sweep: 64 MiB.
+constexpr int64_t kStreamFloats = 16 << 20;
+
+struct Job {
+  const GemmArgs& args;
+  const GemmPlan& plan;
+  float* packed;    // B in panels, block of k after block of k; kWhole only
+  float* partials;  // (splits, m, n) when k is split
+  bool stream;
+};
+
+void PackBlock(const GemmArgs& g, int64_t p, int64_t k, int64_t j, int64_t cols, float* to) {
+  if (g.trans_b) {
+    PackColumns(g.b + j * g.ldb + p, g.ldb, k, cols, to);
+  } else {
+    PackRows(g.b + p * g.ldb + j, g.ldb, k, cols, to);
+  }
+}
+
+// Packs nc columns of one block of k into the workspace.
+void PackTile(const Job& job, int64_t tile) {
+  const GemmArgs& g = job.args;
+  const int64_t p = tile / job.plan.n_tiles * job.plan.kc;
+  const int64_t j = tile % job.plan.n_tiles * job.plan.nc;
+  const int64_t k = std::min(job.plan.kc, g.k - p);
+  PackBlock(g, p, k, j, std::min(job.plan.nc, g.n - j), job.packed + p * job.plan.packed_n + j * k);
+}
+
+// One tile of C, or of a partial C.
+void ComputeTile(const Job& job, int64_t tile) {
+  const GemmArgs& g = job.args;
+  const GemmPlan& plan = job.plan;
+  const int64_t split = tile / (plan.m_tiles * plan.n_tiles);
+  const int64_t i0 = tile / plan.n_tiles % plan.m_tiles * plan.mc;
+  const int64_t j0 = tile % plan.n_tiles * plan.nc;
+  const int64_t i1 = std::min(g.m, i0 + plan.mc);
+  const int64_t j1 = std::min(g.n, j0 + plan.nc);
+  const int64_t first = split * plan.split_k;
+  const int64_t last = std::min(g.k, first + plan.split_k);
+  const bool partial = plan.splits > 1;
+  float* c = partial ? job.partials + split * g.m * g.n : g.c;
+  const int64_t ldc = partial ? g.n : g.ldc;
+  const int64_t whole_end = j0 + (j1 - j0) / kPanel * kPanel;  // kDirect packs what lies behind
+
+  alignas(64) float stack[kStackFloats];
+  int64_t p = first;
+  do {
+    const int64_t k = std::min(plan.kc, last - p);
+    const float* panels = stack;
+    if (plan.pack == PackB::kWhole) {
+      panels = job.packed + p * plan.packed_n + j0 * k;
+    } else if (plan.pack == PackB::kTile) {
+      PackBlock(g, p, k, j0, j1 - j0, stack);
+    } else if (whole_end < j1) {
+      PackBlock(g, p, k, whole_end, j1 - whole_end, stack);
+    }
+    const bool done = p + k >= last && !partial;
+    // While this block of B is used, the next one is prefetched, a row of 1 KiB for each 16 steps of a kernel.
+    const bool prefetch = plan.pack == PackB::kTile && plan.m_tiles == 1 && p + k < last;
+    const float* next = g.trans_b ? g.b + j0 * g.ldb + p + k : g.b + (p + k) * g.ldb + j0;
+    const int64_t next_step = std::min<int64_t>(16, (g.trans_b ? plan.kc : j1 - j0) / 16);
+    int64_t next_rows = !prefetch ? 0 : g.trans_b ? j1 - j0 : std::min(plan.kc, last - p - k);
+    for (int64_t i = i0; i < i1;) {
+      // Even row blocks: 32 rows are 11 + 11 + 10 rather than 12 + 12 + 8.
+      const int64_t rows = Ceil(i1 - i, Ceil(i1 - i, kRows));
+      Block block;
+      block.a = g.trans_a ? g.a + p * g.lda + i : g.a + i * g.lda + p;
+      block.a_stride = g.lda;
+      block.a_ahead = g.trans_a ? kAhead * g.lda + rows - 1 : rows * g.lda;
+      block.k = k;
+      block.ldc = ldc;
+      block.finish = {p > first || (g.accumulate && !partial), nullptr, g.relu && done, job.stream};
+      for (int64_t j = j0; j < j1; j += kPanel) {
+        const bool direct = plan.pack == PackB::kDirect && j < whole_end;
+        block.b = direct ? g.b + p * g.ldb + j : panels + (plan.pack == PackB::kDirect ? 0 : (j - j0) * k);
+        block.b_k = direct ? g.ldb : kPanel;
+        block.next = next_rows > 0 ? next : stack;
+        block.next_step = next_rows > 0 ? next_step : 0;
+        block.next_row = next_rows > 0 ? g.ldb : 0;
+        block.c = c + i * ldc + j;
+        block.cols = std::min(kPanel, j1 - j);
+        if (done && g.bias != nullptr) block.finish.bias = g.bias + j;
+        ChooseMicro(rows, block.cols, g.trans_a)(block);
+        block.a_ahead = 0;
+        next += Ceil(k, kChunk) * block.next_row;
+        next_rows -= Ceil(k, kChunk);
+      }
+      i += rows;
+    }
+    p += k;
+  } while (p < last);
+  if (job.stream) hwy::FlushStream();
+}
+
+// Adds the partials of row i in the order of k.
+void ReduceRow(const Job& job, int64_t i) {
+  const F32 d;
+  const GemmArgs& g = job.args;
+  float* c = g.c + i * g.ldc;
+  for (int64_t j = 0; j < g.n; j += kLanes) {
+    const int64_t left = g.n - j;
+    const bool whole = left >= kLanes;
+    const float* from = job.partials + i * g.n + j;
+    Vec sum = hn::Zero(d);
+    for (int64_t s = 0; s < job.plan.splits; ++s, from += g.m * g.n) {
+      sum = hn::Add(sum, whole ? hn::LoadU(d, from) : LoadSome(from, left));
+    }
+    const Finish finish = {g.accumulate, g.bias == nullptr ? nullptr : g.bias + j, g.relu, false};
+    const Vec zero = hn::Zero(d);
+    const Vec old = !g.accumulate ? zero : whole ? hn::LoadU(d, c + j) : LoadSome(c + j, left);
+    const Vec bias = !finish.bias ? zero : whole ? hn::LoadU(d, finish.bias) : LoadSome(finish.bias, left);
+    const Vec out = Apply(sum, finish, old, bias);
+    if (whole) {
+      hn::StoreU(out, d, c + j);
+    } else {
+      StoreSome(out, c + j, left);
+    }
+  }
+}
+
+void RunGemm(ThreadPool& pool, const GemmArgs& g, const GemmPlan& plan, float* workspace) {
+  const bool whole = plan.pack == PackB::kWhole;
+  Job job = {g, plan, workspace, workspace + (whole ? g.k * plan.packed_n : 0), false};
+  job.stream = !g.accumulate && plan.splits == 1 && g.k <= plan.kc && g.m * g.n >= kStreamFloats &&
+               reinterpret_cast<uintptr_t>(g.c) % 64 == 0 && g.ldc % 16 == 0;
+  const int64_t tiles = plan.m_tiles * plan.n_tiles * plan.splits;
+  if (plan.serial) {
+    if (whole) {
+      for (int64_t i = 0; i < Ceil(g.k, plan.kc) * plan.n_tiles; ++i) PackTile(job, i);
+    }
+    for (int64_t i = 0; i < tiles; ++i) ComputeTile(job, i);
+  } else {
+    if (whole) pool.For(Ceil(g.k, plan.kc) * plan.n_tiles, [&job](int64_t i) { PackTile(job, i); });
+    pool.For(tiles, [&job](int64_t i) { ComputeTile(job, i); });
+  }
+  if (plan.splits > 1) {
+    const int64_t rows = std::max<int64_t>(1, 65536 / (g.n * plan.splits));  // a tile of 64 Ki additions
+    pool.For(Ceil(g.m, rows), [&job, rows](int64_t t) {
+      for (int64_t i = t * rows; i < std::min(job.args.m, (t + 1) * rows); ++i) ReduceRow(job, i);
+    });
+  }
+}
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace ingot::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ingot::cpu {
+HWY_EXPORT(RunGemm);
+
+size_t GemmWorkspace(int64_t m, int64_t n, int64_t k, bool /*trans_a*/, bool trans_b) {
+  if (m <= 0 || n <= 0) return 0;
+  const GemmPlan plan = MakeGemmPlan(m, n, k, trans_b);
+  const int64_t packed = plan.pack == PackB::kWhole ? k * plan.packed_n : 0;
+  const int64_t partials = plan.splits > 1 ? plan.splits * m * n : 0;
+  return static_cast<size_t>(packed + partials);
+}
+
+void Gemm(ThreadPool& pool, const GemmArgs& args, float* workspace) {
+  if (args.m <= 0 || args.n <= 0) return;
+  ChosenTargets();
+  HWY_DYNAMIC_DISPATCH(RunGemm)(pool, args, MakeGemmPlan(args.m, args.n, args.k, args.trans_b), workspace);
+}
+
+}  // namespace ingot::cpu
+#endif  // HWY_ONCE

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+#include "ingot/layers/layers.h"
+
+#include <nlohmann/json.hpp>
+
+namespace ingot {
+namespace {
+
+constexpr const LayerClass* kAll[] = {
+#define X(name) &k##name##Class,
+    INGOT_LAYERS(X)
+#undef X
+};
+
+// "float32", or Keras 3's policy object around it.
+void CheckDType(Fields& f, const std::string& where) {
+  const Json& dtype = f.raw("dtype");
+  const Json* name = &dtype;
+  if (dtype.is_object() && dtype.contains("config") && dtype["config"].is_object() && dtype["config"].contains("name"))
+    name = &dtype["config"]["name"];
+  if (name->is_null() || (name->is_string() && *name == "float32")) return;
+  Fail(where, ": dtype ", name->dump(), " is not supported; ingot computes in float32");
+}
+
+}  // namespace
+
+std::span<const LayerClass* const> AllLayers() { return kAll; }
+
+Layer LayerFromConfig(const std::string& class_name, const Json& config, const CustomObjects* custom) {
+  std::shared_ptr<LayerDef> def;
+  if (const LayerFactory* factory = custom ? custom->find<LayerFactory>(class_name) : nullptr) {
+    def = (*factory)();
+  } else {
+    for (const LayerClass* c : kAll)
+      if (class_name == c->name) def = c->make();
+  }
+  std::string name = config.is_object() && config.contains("name") && config["name"].is_string() ? config["name"].get<std::string>() : "";
+  if (!def)
+    Fail("layer '", name, "' is of class '", class_name, "', which ingot does not know; derive it from LayerDef and add it to ",
+         "custom objects, or ask for the weights only");
+  const std::string where = "layer '" + name + "' (" + class_name + ")";
+  Fields f = Fields::Reader(config, where, custom);
+  f.seen("name");
+  if (class_name != "InputLayer") CheckDType(f, where);
+  f("trainable", def->trainable);
+  def->fields(f);
+  f.Finish();
+  def->name = name;
+  def->named_by_user = !name.empty();
+  return Layer(std::move(def));
+}
+
+Json LayerConfig(LayerDef& def) {
+  Json config;
+  Fields f = Fields::Writer(config);
+  f("name", def.name);
+  if (def.class_name() != "InputLayer") f("trainable", def.trainable);
+  def.fields(f);
+  return config;
+}
+
+}  // namespace ingot

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+//
+// The list of all layers. To add one: its file, and a line here. The tests walk the list.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "ingot/layers/conv.h"
+#include "ingot/layers/core.h"
+#include "ingot/layers/layer.h"
+#include "ingot/layers/pooling.h"
+#include "ingot/layers/resize.h"
+
+namespace ingot {
+
+#define INGOT_LAYERS(X)     \
+  X(InputLayer)             \
+  X(Dense)                  \
+  X(Conv1D)                 \
+  X(Conv2D)                 \
+  X(Conv2DTranspose)        \
+  X(DepthwiseConv2D)        \
+  X(SeparableConv2D)        \
+  X(MaxPooling1D)           \
+  X(MaxPooling2D)           \
+  X(AveragePooling1D)       \
+  X(AveragePooling2D)       \
+  X(GlobalMaxPooling1D)     \
+  X(GlobalMaxPooling2D)     \
+  X(GlobalAveragePooling1D) \
+  X(GlobalAveragePooling2D) \
+  X(ZeroPadding1D)          \
+  X(ZeroPadding2D)          \
+  X(Cropping1D)             \
+  X(Cropping2D)             \
+  X(UpSampling1D)           \
+  X(UpSampling2D)           \
+  X(Resizing)
+
+// How a layer is made from its class name; its options come through fields().
+struct LayerClass {
+  const char* name;
+  std::shared_ptr<LayerDef> (*make)();
+};
+#define X(name) extern const LayerClass k##name##Class;
+INGOT_LAYERS(X)
+#undef X
+std::span<const LayerClass* const> AllLayers();
+
+using LayerFactory = std::function<std::shared_ptr<LayerDef>()>;  // in CustomObjects
+
+// A layer of that class with the options of a Keras config (name, trainable, dtype among them).
+// Error for a class that is neither in the list nor in `custom`, saying what can be done.
+Layer LayerFromConfig(const std::string& class_name, const Json& config, const CustomObjects* custom = nullptr);
+Json LayerConfig(LayerDef& def);
+
+}  // namespace ingot

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+//
+// Optimizers as a user sees them, and how one is made.
+//
+// An optimizer says which slots it keeps for each weight, which formula of kernels/updates.h moves them, and what that
+// formula is given at each step. State (slots, the number of updates) belongs to the model, not to the optimizer, so
+// a handle can be shared. One's own optimizer derives from OptimizerDef and gives update(), which sees plain numbers.
+//
+// Threads: an Optimizer never changes.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ingot/core/error.h"
+#include "ingot/core/fields.h"
+#include "ingot/kernels/attrs.h"
+#include "ingot/kernels/updates.h"
+#include "ingot/optim/schedules.h"
+
+namespace ingot {
+
+inline constexpr size_t kMaxHyper = 8;
+
+struct SlotSpec {
+  std::string name;
+  float initial = 0;
+  bool from_weights = false;  // begins as a copy of the weights
+};
+
+// What every optimizer of Keras's takes.
+struct CommonOptions {
+  std::optional<double> weight_decay{}, clipnorm{}, clipvalue{}, global_clipnorm{};
+  bool use_ema = false;
+  double ema_momentum = 0.99;
+  std::optional<int64_t> ema_overwrite_frequency{};
+  std::optional<double> loss_scale_factor{};
+  std::optional<int64_t> gradient_accumulation_steps{};
+};
+
+class OptimizerDef {
+ public:
+  virtual ~OptimizerDef() = default;
+
+  virtual std::string class_name() const = 0;
+  virtual void fields(Fields&) {}                    // options of its own
+  virtual std::vector<SlotSpec> slots() const { return {}; }
+  // The formula, and what it is given that does not change.
+  virtual UpdateAttrs attrs() const { return {}; }
+  // What it is given at a step: h[0] and h[1] are set, the rest are this optimizer's. `step` counts from 1.
+  virtual void hyper(int64_t /*step*/, float /*lr*/, float* /*h*/) const {}
+
+  // One's own: says so, and moves the weights itself, a range of neighbours at a time.
+  virtual bool custom() const { return false; }
+  virtual void update(std::span<float> /*w*/, std::span<const float> /*g*/, std::span<float* const> /*slots*/, float /*lr*/, int64_t /*step*/) const {}
+
+  double learning_rate_at(int64_t iteration) const { return learning_rate.at(iteration); }
+  // Fills kMaxHyper floats for the update that follows `iteration` others.
+  void Prepare(int64_t iteration, float* h) const;
+  void AllFields(Fields& f);
+  void Check() const;  // Error for options that exclude each other
+
+  LearningRate learning_rate = 0.001;
+  CommonOptions common;
+  std::string name;
+};
+
+class Optimizer {
+ public:
+  Optimizer(const char* name) : Optimizer(std::string(name)) {}  // NOLINT: "adam"
+  Optimizer(const std::string& name);                            // NOLINT
+  explicit Optimizer(std::shared_ptr<OptimizerDef> def);
+
+  const OptimizerDef& def() const { return *def_; }
+
+ private:
+  friend Json ToConfig(const Optimizer& optimizer);
+  std::shared_ptr<OptimizerDef> def_;
+};
+
+// The slots of an optimizer, those that its common options add among them.
+std::vector<SlotSpec> SlotsOf(const OptimizerDef& def);
+
+Json ToConfig(const Optimizer& optimizer);
+Optimizer OptimizerFromConfig(const Json& config, const CustomObjects* custom = nullptr);
+
+using OptimizerFactory = std::function<std::shared_ptr<OptimizerDef>()>;  // in CustomObjects
+
+}  // namespace ingot

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+//
+// The update part of a plan: clipping, then one pass over each run of weights that lie side by side in every arena.
+#pragma once
+
+#include <vector>
+
+#include "ingot/core/plan/graph.h"
+#include "ingot/optim/optimizer.h"
+
+namespace ingot {
+
+// `variables`: those to update, by index in the layout, in the order in which they lie.
+void EmitUpdate(Graph& g, const OptimizerDef& def, const std::vector<size_t>& variables);
+
+}  // namespace ingot

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+//
+// What is fed is checked once, before anything runs, so that no step can meet a wrong shape or label.
+#pragma once
+
+#include "ingot/train/trainer.h"
+
+namespace ingot {
+
+// Rows that agree, inputs the model takes, as many targets as outputs. Builds the model if it waited for data.
+void CheckData(ModelState& s, const Dataset& data, bool targets, const char* where);
+void CheckLabels(ModelState& s, const Dataset& data);
+
+}  // namespace ingot

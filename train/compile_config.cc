@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#include "ingot/train/compile_config.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace ingot {
+namespace {
+
+Json MetricList(const std::vector<Metric>& metrics) {
+  Json list = Json::array();
+  for (const Metric& m : metrics) list.push_back(ToConfig(m));
+  return list;
+}
+
+// Keras writes one loss as itself, several as a list or as an object by the names of the outputs.
+bool IsOne(const Json& j) { return j.is_string() || (j.is_object() && j.contains("class_name")); }
+
+std::vector<Metric> ReadMetrics(const Json& j, const CustomObjects* custom) {
+  std::vector<Metric> metrics;
+  if (IsOne(j)) return {MetricFromConfig(j, custom)};
+  if (j.is_array())
+    for (const Json& item : j) metrics.push_back(MetricFromConfig(item, custom));
+  return metrics;
+}
+
+}  // namespace
+
+Json CompileConfig(const CompileOptions& o) {
+  Json config;
+  config["optimizer"] = ToConfig(o.optimizer);
+  if (o.loss.size() == 1) {
+    config["loss"] = ToConfig(o.loss[0]);
+  } else {
+    config["loss"] = Json::array();
+    for (const Loss& loss : o.loss) config["loss"].push_back(ToConfig(loss));
+  }
+  config["loss_weights"] = nullptr;
+  if (!o.loss_weights.empty()) config["loss_weights"] = o.loss_weights;
+  config["metrics"] = nullptr;
+  if (!o.metrics.empty()) config["metrics"] = MetricList(o.metrics);
+  if (!o.output_metrics.empty()) {
+    config["metrics"] = Json::array();
+    for (const auto& metrics : o.output_metrics) config["metrics"].push_back(MetricList(metrics));
+  }
+  config["weighted_metrics"] = nullptr;
+  if (!o.weighted_metrics.empty()) config["weighted_metrics"] = MetricList(o.weighted_metrics);
+  config["run_eagerly"] = false;
+  config["steps_per_execution"] = 1;
+  config["jit_compile"] = false;
+  return config;
+}
+
+CompileOptions CompileOptionsFromConfig(const Json& config, const std::vector<std::string>& outputs, const CustomObjects* custom) {
+  if (!config.is_object()) Fail("compile config: is not an object");
+  const auto get = [&](const char* key) { return config.contains(key) ? config[key] : Json(nullptr); };
+  // What is given by the name of an output, in the order of the outputs.
+  const auto in_order = [&](const Json& j, const char* key) {
+    if (!j.is_object() || IsOne(j)) return j;
+    Json list = Json::array();
+    for (const std::string& name : outputs) list.push_back(j.contains(name) ? j[name] : Json(nullptr));
+    for (const auto& item : j.items())
+      if (std::find(outputs.begin(), outputs.end(), item.key()) == outputs.end())
+        Fail("compile config: '", key, "' names the output '", item.key(), "', which the model does not have");
+    return list;
+  };
+  CompileOptions o;
+  if (!get("optimizer").is_null()) o.optimizer = OptimizerFromConfig(get("optimizer"), custom);
+  const Json loss = in_order(get("loss"), "loss");
+  if (IsOne(loss)) o.loss = {LossFromConfig(loss, custom)};
+  if (loss.is_array())
+    for (const Json& item : loss) o.loss.push_back(LossFromConfig(item, custom));
+  const Json weights = in_order(get("loss_weights"), "loss_weights");
+  if (weights.is_array()) {
+    for (const Json& w : weights) {
+      if (!w.is_number() && !w.is_null()) Fail("compile config: loss_weights holds ", w.dump(), ", numbers were expected");
+      o.loss_weights.push_back(w.is_null() ? 1.0f : w.get<float>());
+    }
+  } else if (weights.is_number()) {
+    o.loss_weights = {weights.get<float>()};
+  }
+  const Json metrics = in_order(get("metrics"), "metrics");
+  const bool nested = metrics.is_array() && std::any_of(metrics.begin(), metrics.end(), [](const Json& j) { return j.is_array() || j.is_null(); });
+  const bool by_output = get("metrics").is_object() && !IsOne(get("metrics"));
+  if (nested || by_output || (metrics.is_array() && outputs.size() > 1 && metrics.size() == outputs.size())) {
+    for (const Json& item : metrics) o.output_metrics.push_back(ReadMetrics(item, custom));
+  } else {
+    o.metrics = ReadMetrics(metrics, custom);
+  }
+  o.weighted_metrics = ReadMetrics(get("weighted_metrics"), custom);
+  return o;
+}
+
+}  // namespace ingot

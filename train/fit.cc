@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+//
+// The loop around the steps: epochs, batches, shuffling, validation, callbacks, progress.
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <numeric>
+
+#include "ingot/train/check.h"
+#include "ingot/train/trainer.h"
+
+namespace ingot {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double Seconds(Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); }
+
+// A fixed order for a seed and an epoch: Fisher and Yates over counted random numbers.
+void Shuffle(std::vector<int64_t>& order, uint64_t seed, int epoch) {
+  std::iota(order.begin(), order.end(), int64_t{0});
+  Random random({seed, 0x5f, static_cast<uint32_t>(epoch)});
+  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.Below(i)]);
+}
+
+std::string Shown(const Logs& logs) {
+  std::string text;
+  char part[64];
+  for (const auto& [name, value] : logs) {
+    std::snprintf(part, sizeof part, " - %s: %.4f", name.c_str(), value);
+    text += part;
+  }
+  return text;
+}
+
+// Progress on standard error: a bar that redraws at most 10 times a second, or one line an epoch.
+class Progress {
+ public:
+  Progress(int verbose, int epochs, int64_t steps) : verbose_(verbose), epochs_(epochs), steps_(steps) {}
+
+  void Begin(int epoch) {
+    begin_ = drawn_ = Clock::now();
+    if (verbose_) std::fprintf(stderr, "Epoch %d/%d\n", epoch + 1, epochs_);
+  }
+  bool Due() const { return verbose_ == 1 && Seconds(drawn_) >= 0.1; }
+  void Step(int64_t done, const Logs& logs) {
+    drawn_ = Clock::now();
+    Draw(done, logs, "\r", "");
+  }
+  void End(int64_t done, const Logs& logs) {
+    if (verbose_) Draw(done, logs, verbose_ == 1 ? "\r" : "", "\n");
+  }
+
+ private:
+  void Draw(int64_t done, const Logs& logs, const char* before, const char* after) {
+    constexpr int kWidth = 20;
+    const int filled = static_cast<int>(kWidth * done / std::max<int64_t>(1, steps_));
+    std::string bar;
+    for (int i = 0; i < kWidth; ++i) bar += i < filled ? "━" : "╌";
+    const double seconds = Seconds(begin_), each = seconds / static_cast<double>(std::max<int64_t>(1, done));
+    std::fprintf(stderr, "%s%lld/%lld %s %.0fs %.2fms/step%s%s", before, static_cast<long long>(done), static_cast<long long>(steps_),
+                 bar.c_str(), seconds, 1e3 * each, Shown(logs).c_str(), after);
+    std::fflush(stderr);
+  }
+
+  int verbose_, epochs_;
+  int64_t steps_;
+  Clock::time_point begin_, drawn_;
+};
+
+void Append(History& history, const std::string& name, double value) {
+  for (auto& [key, values] : history.history)
+    if (key == name) return values.push_back(value);
+  history.history.push_back({name, {value}});
+}
+
+void CheckOptions(const FitOptions& o, bool has_validation_data) {
+  if (o.batch_size <= 0) Fail("fit: batch_size is ", o.batch_size, ", a positive number was expected");
+  if (o.epochs < 0 || o.initial_epoch < 0) Fail("fit: epochs and initial_epoch must not be negative");
+  if (!(o.validation_split >= 0 && o.validation_split < 1)) Fail("fit: validation_split is ", o.validation_split, ", a number from 0 up to 1 was expected");
+  if (o.validation_split > 0 && has_validation_data) Fail("fit: validation_split and validation_data were both given; give one");
+  if (o.steps_per_epoch < 0) Fail("fit: steps_per_epoch is ", o.steps_per_epoch, ", a positive number was expected");
+}
+
+}  // namespace
+
+History Model::fit(const Dataset& given, const FitOptions& o) {
+  ModelState& s = state();
+  CheckOptions(o, !o.validation_data.x.empty());
+  CheckData(s, given, true, "fit");
+  CheckLabels(s, given);
+  Dataset data = given, validation = o.validation_data;
+  if (o.validation_split > 0) {
+    const int64_t split = static_cast<int64_t>(static_cast<double>(given.rows()) * (1 - o.validation_split));
+    if (split == 0 || split == given.rows())
+      Fail("fit: validation_split ", o.validation_split, " of ", given.rows(), " rows leaves no rows to train on or to validate on");
+    data = given.slice(0, split);
+    validation = given.slice(split, given.rows());
+  }
+  const bool validates = !validation.x.empty();
+  if (validates) CheckData(s, validation, true, "fit, validation_data"), CheckLabels(s, validation);
+
+  const int64_t rows = data.rows(), per_pass = (rows + o.batch_size - 1) / o.batch_size;
+  const int64_t steps = o.steps_per_epoch ? o.steps_per_epoch : per_pass;
+  std::vector<int64_t> order(o.shuffle ? static_cast<size_t>(rows) : 0);
+  Progress progress(o.verbose, o.epochs, steps);
+  History history;
+  history.batch_loss.reserve(static_cast<size_t>(steps) * static_cast<size_t>(std::max(0, o.epochs - o.initial_epoch)));
+  Logs logs;
+  stop_training = false;
+  for (const CallbackPtr& c : o.callbacks) c->on_train_begin(*this);
+  for (int epoch = o.initial_epoch; epoch < o.epochs && !stop_training; ++epoch) {
+    for (const CallbackPtr& c : o.callbacks) c->on_epoch_begin(*this, epoch);
+    progress.Begin(epoch);
+    ResetMetrics(s, Mode::kTrain);
+    if (o.shuffle) Shuffle(order, s.seed, epoch);
+    int64_t done = 0;
+    for (int64_t step = 0; step < steps && !stop_training; ++step) {
+      const int64_t first = step % per_pass * o.batch_size;
+      for (const CallbackPtr& c : o.callbacks) c->on_train_batch_begin(*this, step);
+      RunStep(s, s.session, Mode::kTrain, data, {o.shuffle ? order.data() : nullptr, first, std::min(rows, first + o.batch_size)},
+              &o.class_weight, o.find_nan);
+      history.batch_loss.push_back(MeanLoss(s));
+      ++done;
+      const bool draw = progress.Due();
+      if (draw || !o.callbacks.empty()) ReadLogs(s, Mode::kTrain, logs);  // nobody looks otherwise
+      for (const CallbackPtr& c : o.callbacks) c->on_train_batch_end(*this, step, logs);
+      if (draw) progress.Step(done, logs);
+    }
+    ReadLogs(s, Mode::kTrain, logs);
+    Logs epoch_logs = logs;
+    if (validates) {
+      const Logs val = evaluate(validation, o.validation_batch_size ? o.validation_batch_size : o.batch_size);
+      for (const auto& [name, value] : val) epoch_logs.emplace_back("val_" + name, value);
+    }
+    progress.End(done, epoch_logs);
+    history.epoch.push_back(epoch);
+    for (const auto& [name, value] : epoch_logs) Append(history, name, value);
+    for (const CallbackPtr& c : o.callbacks) c->on_epoch_end(*this, epoch, epoch_logs);
+  }
+  for (const CallbackPtr& c : o.callbacks) c->on_train_end(*this, logs);
+  return history;
+}
+
+}  // namespace ingot

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+//
+// Model: a network with its weights in one arena, and everything Keras does with one: compile, fit, evaluate,
+// predict. A handle: copies share the model.
+//
+// Plans are made when first needed for a batch size, kept, and bounded in number. A second fit goes on where the
+// first stopped, optimizer and all.
+//
+// Threads: models that share no layer are independent. One model is used by one thread at a time; to predict from
+// many threads over the same weights give each its own predictor().
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ingot/data/dataset.h"
+#include "ingot/layers/layer.h"
+#include "ingot/layers/network.h"
+#include "ingot/optim/optimizer.h"
+#include "ingot/train/callbacks.h"
+#include "ingot/train/losses.h"
+#include "ingot/train/metrics.h"
+
+namespace ingot {
+
+// One for all outputs, or one for each.
+struct Losses : std::vector<Loss> {
+  Losses() = default;
+  Losses(const char* name) : vector{Loss(name)} {}                  // NOLINT: "mse"
+  Losses(const Loss& loss) : vector{loss} {}                        // NOLINT: Huber()
+  Losses(std::initializer_list<Loss> losses) : vector(losses) {}    // NOLINT: {"mse", Huber()}
+};
+
+struct CompileOptions {
+  Optimizer optimizer = "rmsprop";
+  Losses loss{};
+  std::vector<float> loss_weights{};
+  std::vector<Metric> metrics{};                          // of every output
+  std::vector<std::vector<Metric>> output_metrics{};      // or of each output its own
+  std::vector<Metric> weighted_metrics{};
+};
+
+struct ModelOptions {
+  std::string name{};
+  std::optional<uint64_t> seed{};  // of initial weights, dropout and shuffling
+};
+
+// What came out, by name and in order: {"loss", ...}, {"accuracy", ...}.
+struct Logs : std::vector<std::pair<std::string, double>> {
+  using vector::vector;
+  using vector::operator[];
+  double operator[](const char* name) const;  // Error if there is none of that name
+  bool contains(const std::string& name) const;
+};
+
+struct History {
+  std::vector<int> epoch;
+  std::vector<std::pair<std::string, std::vector<double>>> history;  // as Keras's History.history
+  const std::vector<double>& operator[](const std::string& name) const;
+  std::vector<double> batch_loss;  // the running mean behind each batch, as Keras's callbacks see it
+};
+
+struct FitOptions {
+  int batch_size = 32;
+  int epochs = 1;
+  int verbose = 0;  // 0 silent, 1 a bar, 2 one line an epoch
+  Callbacks callbacks{};
+  double validation_split = 0;
+  Dataset validation_data{};
+  bool shuffle = true;
+  std::map<int, float> class_weight{};
+  int initial_epoch = 0;
+  int steps_per_epoch = 0;  // 0: all rows once
+  int validation_batch_size = 0;
+  bool find_nan = false;  // check every step; a NaN is an Error that names the layer
+};
+
+struct Gradients {
+  double loss = 0;
+  Arrays weights;  // in get_weights order; zeros where a weight is not trained
+};
+
+struct ModelState;
+
+class Predictor;
+
+class Model {
+ public:
+  Model() = default;
+  Model(const Tensors& inputs, const Tensors& outputs, const ModelOptions& options = {});
+  explicit Model(std::shared_ptr<Network> network, const ModelOptions& options = {});
+
+  // As a layer of another model.
+  operator Layer() const { return Layer(network_ptr()); }
+  Tensor operator()(const Tensor& x) const { return Layer(*this)(x); }
+  Tensor operator()(const Tensors& x) const { return Layer(*this)(x); }
+
+  // The description.
+  const std::string& name() const;
+  Network& network() const;
+  std::shared_ptr<Network> network_ptr() const;
+  const std::vector<Layer>& layers() const;
+  Layer get_layer(const std::string& name) const;
+  Layer get_layer(int index) const;
+  const Tensors& inputs() const;
+  const Tensors& outputs() const;
+  std::string summary() const;  // Keras's table
+  int64_t count_params() const;
+  void set_trainable(bool value) const;
+
+  // Weights, in Keras's order.
+  Arrays get_weights() const;
+  void set_weights(const Arrays& weights);
+  std::vector<VariablePtr> variables() const;
+
+  // Training.
+  void compile(const CompileOptions& options = {});
+  bool compiled() const;
+  const CompileOptions& compile_options() const;
+  History fit(const Dataset& data, const FitOptions& options = {});
+  History fit(const Array& x, const Array& y, const FitOptions& options = {}) { return fit(Dataset{{x}, {y}, {}}, options); }
+  Logs evaluate(const Dataset& data, int batch_size = 32);
+  Logs evaluate(const Array& x, const Array& y, int batch_size = 32) { return evaluate(Dataset{{x}, {y}, {}}, batch_size); }
+  Array predict(const Array& x, int batch_size = 32);
+  Arrays predict(const Arrays& x, int batch_size = 32);
+  Logs train_on_batch(const Arrays& x, const Arrays& y, const Array& sample_weight = {});
+  Logs test_on_batch(const Arrays& x, const Arrays& y, const Array& sample_weight = {});
+  Arrays predict_on_batch(const Arrays& x);
+  void reset_metrics();
+
+  // For training loops of one's own.
+  Gradients gradients(const Arrays& x, const Arrays& y, const Array& sample_weight = {});
+  void apply_gradients(const Arrays& gradients);
+  // Outputs in training mode or not, and how sum(outputs * cotangents) changes with weights and inputs.
+  struct Vjp { Arrays outputs, weights, inputs; };
+  Vjp vjp(const Arrays& x, const Arrays& cotangents);
+
+  // All of it to a file, atomically: at every instant the file is the old one or the new one. Format by extension.
+  void save(const std::string& path);
+
+  int64_t iterations() const;  // updates done
+  uint64_t seed() const;
+  bool stop_training = false;  // set by callbacks
+
+  // The steps for a batch of that size, as a table.
+  std::string plan(int batch_size = 32, bool training = true);
+  Predictor predictor() const;
+
+  ModelState& state() const;
+
+ private:
+  std::shared_ptr<ModelState> state_;
+};
+
+Model Sequential(std::vector<Layer> layers, const ModelOptions& options = {});
+Model clone_model(const Model& model, const ModelOptions& options = {});  // the same description, weights drawn anew
+
+struct LoadOptions {
+  const CustomObjects* custom_objects = nullptr;
+  bool compile = true;  // optimizer, losses and metrics too, where the file has them
+};
+Model load_model(const std::string& path, const LoadOptions& options = {});
+
+// Predicts over the weights of a model, with activations of its own. The model must outlive changes of its weights:
+// do not train it while predictors run.
+class Predictor {
+ public:
+  explicit Predictor(std::shared_ptr<ModelState> model);
+  ~Predictor();
+  Predictor(Predictor&&) noexcept;
+  Arrays predict_on_batch(const Arrays& x);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// From here on models without a seed of their own draw theirs from this one, in the order in which they are made.
+void set_random_seed(uint64_t seed);
+
+}  // namespace ingot

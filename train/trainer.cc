@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+#include "ingot/train/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace ingot {
+namespace {
+
+void CopyRow(void* dst, const void* src, size_t elements, DType to, DType from) {
+  if (to == from) {
+    std::memcpy(dst, src, elements * SizeOf(to));
+    return;
+  }
+  const auto convert = [&](auto* d, const auto* s) {
+    for (size_t i = 0; i < elements; ++i) d[i] = static_cast<std::remove_reference_t<decltype(*d)>>(s[i]);
+  };
+  const auto from_any = [&](auto* d) {
+    if (from == DType::kFloat32) convert(d, static_cast<const float*>(src));
+    if (from == DType::kInt32) convert(d, static_cast<const int32_t*>(src));
+    if (from == DType::kUint8) convert(d, static_cast<const uint8_t*>(src));
+  };
+  if (to == DType::kFloat32) from_any(static_cast<float*>(dst));
+  if (to == DType::kInt32) from_any(static_cast<int32_t*>(dst));
+  if (to == DType::kUint8) from_any(static_cast<uint8_t*>(dst));
+}
+
+// Puts rows of an array where a plan reads them.
+void Feed(const Operand& to, const Array& from, const Rows& rows) {
+  const int64_t n = rows.last - rows.first;
+  const size_t elements = static_cast<size_t>(from.shape().from(1).count());
+  INGOT_CHECK(static_cast<int64_t>(elements) * n == to.count());
+  const auto* src = static_cast<const std::byte*>(from.data());
+  auto* dst = static_cast<std::byte*>(to.data);
+  const size_t step_in = elements * SizeOf(from.dtype()), step_out = elements * SizeOf(to.dtype);
+  if (!rows.order) {
+    CopyRow(dst, src + static_cast<size_t>(rows.first) * step_in, elements * static_cast<size_t>(n), to.dtype, from.dtype());
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i)
+    CopyRow(dst + static_cast<size_t>(i) * step_out, src + static_cast<size_t>(rows.order[rows.first + i]) * step_in, elements,
+            to.dtype, from.dtype());
+}
+
+// The class of a row of targets: the number itself, or the place of the largest entry.
+int ClassOf(const Operand& y, int64_t row, int64_t rows) {
+  const int64_t width = y.count() / std::max<int64_t>(1, rows);
+  if (y.dtype == DType::kInt32) return y.i()[row * width];
+  const float* values = y.f() + row * width;
+  return width == 1 ? static_cast<int>(values[0]) : static_cast<int>(std::max_element(values, values + width) - values);
+}
+
+void FeedWeights(const Operand& to, const Program& p, const Dataset& data, const Rows& rows, const std::map<int, float>* class_weight) {
+  const int64_t n = rows.last - rows.first;
+  if (data.sample_weight.empty())
+    std::fill_n(to.f(), n, 1.0f);
+  else
+    Feed(to, data.sample_weight, rows);
+  if (!class_weight || class_weight->empty()) return;
+  const Operand y = p.plan->operand(p.y_in[0]);
+  for (int64_t i = 0; i < n; ++i) {
+    const auto found = class_weight->find(ClassOf(y, i, n));
+    if (found != class_weight->end()) to.f()[i] *= found->second;
+  }
+}
+
+bool Finite(const Operand& o) {
+  if (o.dtype != DType::kFloat32) return true;
+  return std::all_of(o.f(), o.f() + o.count(), [](float v) { return std::isfinite(v); });
+}
+
+[[noreturn]] void ReportNan(const ModelState& model, const Plan& plan, const Step& step) {
+  const char* phase = step.phase == Phase::kForward ? "forward" : step.phase == Phase::kBackward ? "backward" : "update";
+  Fail("model '", model.network->name, "', step ", model.iterations, ": the first value that is not finite appears in layer '",
+       plan.layer(step), "' (", phase, ", kernel ", Name(step.kernel),
+       "); its inputs were finite. Try a smaller learning rate, clipnorm, or look at the data of this batch");
+}
+
+}  // namespace
+
+double RunStep(ModelState& model, Session& session, Mode mode, const Dataset& data, const Rows& rows,
+               const std::map<int, float>* class_weight, bool find_nan) {
+  const int64_t n = rows.last - rows.first;
+  const bool weighted = !data.sample_weight.empty() || (class_weight && !class_weight->empty());
+  Program& p = session.Find(model, mode, data, n, weighted);
+  session.Bind(model, p);
+  for (size_t i = 0; i < p.x_in.size(); ++i) Feed(p.plan->operand(p.x_in[i]), data.x[i], rows);
+  for (size_t i = 0; i < p.y_in.size(); ++i) Feed(p.plan->operand(p.y_in[i]), data.y[i], rows);
+  if (weighted && p.weight) FeedWeights(p.plan->operand(p.weight), p, data, rows, class_weight);
+
+  Run run;
+  run.pool = &ThreadPool::Default();
+  run.seed = model.seed;
+  run.step = static_cast<uint32_t>(model.iterations);
+  const bool updates = mode == Mode::kTrain || mode == Mode::kApply;
+  if (updates) {
+    model.optimizer().def().Prepare(model.iterations, model.hyper.data());
+    run.hyper = model.hyper.data();
+  }
+  if (find_nan) {
+    p.plan->Execute(run, [&](const Step& step) {
+      for (const Operand& out : step.call.out)
+        if (!Finite(out)) ReportNan(model, *p.plan, step);
+    });
+  } else {
+    p.plan->Execute(run);
+  }
+  if (updates) ++model.iterations;
+  if (!p.losses) return 0;
+
+  const float* terms = p.plan->operand(p.losses).f();
+  double loss = 0;
+  for (int i = 0; i < p.terms; ++i) {
+    const size_t k = static_cast<size_t>(i);
+    const bool output = k < model.losses.size();
+    loss += static_cast<double>(terms[i]) * static_cast<double>(output ? model.loss_weights[k] : 1);
+    if (output) model.output_loss_sum[k] += static_cast<double>(terms[i]) * static_cast<double>(n);
+  }
+  model.loss_sum += loss * static_cast<double>(n);
+  model.loss_count += static_cast<double>(n);
+  return loss;
+}
+
+void ResetMetrics(ModelState& model, Mode mode) {
+  Block& state = model.session.state_[static_cast<size_t>(mode)];
+  if (state.size()) std::memset(state.data(), 0, state.size());
+  model.loss_sum = model.loss_count = 0;
+  std::fill(model.output_loss_sum.begin(), model.output_loss_sum.end(), 0.0);
+}
+
+double MeanLoss(const ModelState& model) { return model.loss_sum / std::max(1.0, model.loss_count); }
+
+void ReadLogs(ModelState& model, Mode mode, Logs& logs) {
+  size_t at = 0;
+  const auto put = [&](const std::string& name, double value) {
+    if (at == logs.size()) logs.emplace_back(name, value);
+    else if (logs[at].first != name) logs[at] = {name, value};
+    else logs[at].second = value;
+    ++at;
+  };
+  const double count = std::max(1.0, model.loss_count);
+  put("loss", MeanLoss(model));
+  const std::vector<std::string>& names = model.output_loss_names;
+  for (size_t i = 0; i < names.size(); ++i) put(names[i], model.output_loss_sum[i] / count);
+  const std::byte* state = model.session.state_[static_cast<size_t>(mode)].data();
+  for (const auto& p : model.session.programs_) {
+    if (p->mode != mode) continue;
+    for (size_t i = 0; i < model.metrics.size(); ++i) {
+      const auto& cell = p->metrics[i];
+      const Operand o = p->plan->operand(cell.state);
+      if (!state) break;
+      const std::span<const double> doubles(reinterpret_cast<const double*>(o.data), static_cast<size_t>(cell.doubles));
+      const std::vector<double> values = model.metrics[i].metric.def().result(doubles);
+      for (size_t k = 0; k < values.size(); ++k)
+        put(values.size() == 1 ? model.metrics[i].name : model.metrics[i].name + "[" + std::to_string(k) + "]", values[k]);
+    }
+    break;  // the cells are the same in every plan of a mode
+  }
+  logs.resize(at);
+}
+
+void ModelState::Place() {
+  if (!network->has_calls()) return;
+  std::vector<VariablePtr> variables = Layer(network).variables();
+  const bool fresh = std::any_of(variables.begin(), variables.end(), [](const VariablePtr& v) { return !v->arena; });
+  std::vector<size_t> unset;
+  for (size_t i = 0; i < variables.size(); ++i)
+    if (!variables[i]->arena) unset.push_back(i);
+  layout = Layout(std::move(variables));
+  if (fresh) layout.Place(network->name);
+  for (const size_t i : unset) {
+    Variable& v = *layout.variables()[i];
+    if (v.initialize) v.initialize(v.data(), {seed, static_cast<uint32_t>(i), UINT32_MAX});  // a step that no training reaches
+  }
+  session.Clear();
+  placed = true;
+}
+
+void ModelState::EnsureBuilt(const TensorSpecs& x) {
+  if (placed) return;
+  if (!network->has_calls()) {
+    TensorSpecs any = x;
+    for (TensorSpec& spec : any) {
+      spec.shape = spec.shape.with(0, kNone);
+      spec.dtype = spec.dtype == DType::kUint8 ? DType::kFloat32 : spec.dtype;
+    }
+    network->build(any);
+  }
+  Place();
+  if (compiled) ResolveLosses();
+}
+
+std::vector<char> ModelState::TrainedVariables() const {
+  std::vector<char> trained(layout.variables().size(), 0);
+  const auto walk = [&](const auto& self, const LayerDef& def) -> void {
+    if (def.trainable)
+      for (const VariablePtr& v : def.variables) trained[static_cast<size_t>(layout.IndexOf(v.get()))] = v->trainable;
+    for (const Layer& layer : def.sublayers()) self(self, layer.def());
+  };
+  walk(walk, *network);
+  return trained;
+}
+
+void ModelState::EnsureTrainingArenas() {
+  const size_t bytes = layout.trainable_bytes();
+  if (gradient.size() < bytes) gradient = Block(bytes, "gradients of model '" + network->name + "'");
+  const OptimizerDef& def = optimizer().def();
+  const std::vector<SlotSpec> specs = SlotsOf(def);
+  const size_t stride = layout.slot_stride();
+  if (!bytes || slots.size() >= stride * specs.size()) return;
+  slots = Block(stride * specs.size(), "optimizer state of model '" + network->name + "'");
+  for (size_t s = 0; s < specs.size(); ++s) {
+    float* first = reinterpret_cast<float*>(slots.data() + s * stride);
+    if (specs[s].from_weights)
+      for (size_t i = 0; i < layout.variables().size(); ++i) {
+        const Variable& v = *layout.variables()[i];
+        if (v.trainable) std::memcpy(slots.data() + s * stride + layout.offset(i), v.data(), v.bytes());
+      }
+    else if (specs[s].initial != 0)
+      std::fill_n(first, bytes / sizeof(float), specs[s].initial);
+  }
+}
+
+}  // namespace ingot

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+//
+// What stands behind a Model: its arenas, and the plans made for it. A plan belongs to a mode and to the shapes of
+// what is fed. Between plans of one model the arenas are shared: only one of them runs at a time.
+//
+//   weights     in the arena of the layout, found through the variables
+//   gradients   |  laid out as the trainable weights; made with the first training plan
+//   slots       |  one after the other
+//   state       losses and metrics of each mode: the same cells in every plan of that mode, so that the last,
+//               smaller batch adds to the same sums
+//   activations as large as the largest plan needs
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "ingot/core/plan/plan.h"
+#include "ingot/data/dataset.h"
+#include "ingot/train/model.h"
+
+namespace ingot {
+
+enum class Mode : uint8_t { kTrain, kTest, kPredict, kGradients, kVjp, kApply };
+
+// One plan, and which of its values are fed and read.
+struct Program {
+  Mode mode;
+  bool weighted = false;
+  TensorSpecs x, y;          // as they came; the key
+  std::unique_ptr<Plan> plan;
+  Values x_in, y_in, out, input_grads;
+  Value weight;
+  // State: the losses (floats), then the metrics (doubles).
+  Value losses;
+  int terms = 0;
+  struct MetricCell { Value state; int64_t doubles; };
+  std::vector<MetricCell> metrics;
+  uint64_t used = 0;  // when, for dropping the least recently used
+};
+
+// Arenas and plans for one user of the weights.
+class Session {
+ public:
+  // The program for the first n rows' worth of such data, made if there is none.
+  Program& Find(ModelState& model, Mode mode, const Dataset& data, int64_t n, bool weighted);
+  void Bind(ModelState& model, Program& program);
+  void Clear() { programs_.clear(); }
+
+  std::vector<std::unique_ptr<Program>> programs_;
+  Block activation_;
+  Block state_[6];  // by mode
+  uint64_t clock_ = 0;
+  std::vector<const std::byte*> placed_;  // where the weights lay when the plans were made
+};
+
+struct ModelState {
+  std::shared_ptr<Network> network;
+  Layout layout;
+  uint64_t seed = 0;
+  bool placed = false;  // the weights exist
+
+  bool compiled = false;
+  CompileOptions options;
+  std::vector<Loss> losses;                   // by output
+  std::vector<float> loss_weights;
+  struct NamedMetric { std::string name; int output; Metric metric; bool weighted; };
+  std::vector<NamedMetric> metrics;
+
+  Block gradient, slots;
+  int64_t iterations = 0;
+  std::vector<float> hyper;
+
+  Session session;
+  double loss_sum = 0, loss_count = 0;        // since the last reset
+  std::vector<double> output_loss_sum;
+  std::vector<std::string> output_loss_names;  // empty where there is one output
+
+  void Place();                               // gives the weights their arena and first values
+  void EnsureBuilt(const TensorSpecs& x);
+  void ResolveLosses();                       // one for each output, once the outputs are known
+  void ResolveMetrics(const TensorSpecs& y);  // "accuracy" depends on the targets
+  void EnsureTrainingArenas();
+  const Optimizer& optimizer() const { return options.optimizer; }
+  Arrays ReadGradients() const;                // in get_weights order; zeros where not trained
+  std::vector<char> TrainedVariables() const;  // by index in the layout
+};
+
+// A row range of a data set, fed to a program: rows first .. last - 1, or those listed.
+struct Rows { const int64_t* order; int64_t first, last; };
+
+// One step over a batch. The loss is the mean over the batch, penalties included.
+double RunStep(ModelState& model, Session& session, Mode mode, const Dataset& data, const Rows& rows,
+               const std::map<int, float>* class_weight, bool find_nan);
+void ResetMetrics(ModelState& model, Mode mode);
+// What the metrics say now: the running means since the last reset.
+double MeanLoss(const ModelState& model);
+void ReadLogs(ModelState& model, Mode mode, Logs& logs);
+
+}  // namespace ingot
