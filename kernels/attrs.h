@@ -116,7 +116,7 @@ struct ClipAttrs { float limit; };
 
 // kernels/updates.h lists the formulas. What changes from step to step (learning rate, bias correction) is in
 // Run::hyper; p is what does not.
-struct UpdateAttrs { uint16_t formula; float p[6]; bool decay; };
+struct UpdateAttrs { uint16_t formula; float p[6]; bool decay; float scale = 1; };  // gradients are divided by scale first
 
 // A function of the user's, and what it was registered with.
 struct CustomAttrs { void (*fn)(const Call& call, const void* self); const void* self; };

@@ -15,7 +15,7 @@
 namespace ingot {
 
 #define INGOT_FORMULAS(X) \
-  X(Affine) X(Abs) X(Square) X(Sqrt) X(Rsqrt) X(Exp) X(Log) X(Relu) X(Elu) X(Celu) X(Selu) X(Softplus) X(Softsign)   \
+  X(Affine) X(Abs) X(Square) X(Sqrt) X(Rsqrt) X(Exp) X(Log) X(Relu) X(LeakyRelu) X(Elu) X(Celu) X(Selu) X(Softplus) X(Softsign)   \
   X(Sigmoid) X(HardSigmoid) X(Silu) X(HardSilu) X(Gelu) X(GeluTanh) X(Tanh) X(TanhShrink) X(HardTanh) X(HardShrink)  \
   X(SoftShrink) X(Squareplus) X(LogSigmoid) X(SparsePlus) X(SparseSigmoid) X(Threshold) X(Mish)
 
@@ -138,6 +138,17 @@ struct ReluFormula { // negative slope, maximum (none if negative), threshold
     }
     const F kept = Select(x > F(p[2]), F(1.0f), F(p[0]));
     return p[1] < 0 ? kept : Select(x >= F(p[1]), F(0.0f), kept);
+  }
+};
+struct LeakyReluFormula {  // slope below 0
+  static constexpr bool kFromOutput = false;
+  template <class F>
+  static F Value(F x, const float* p) {
+    return Select(x < F(0.0f), F(p[0]) * x, x);
+  }
+  template <class F>
+  static F Slope(F x, const float* p) {
+    return Select(x < F(0.0f), F(p[0]), F(1.0f));
   }
 };
 struct EluFormula { // alpha
@@ -400,7 +411,7 @@ constexpr bool GradFromOutput(Formula formula, const float* p) {
     case Formula::kRelu: return p[0] == 0 && p[2] == 0;
 #define X(name) \
   case Formula::k##name: return formulas::name##Formula::kFromOutput;
-      X(Affine) X(Abs) X(Square) X(Sqrt) X(Rsqrt) X(Exp) X(Log) X(Elu) X(Celu) X(Selu) X(Softplus) X(Softsign)
+      X(Affine) X(Abs) X(Square) X(Sqrt) X(Rsqrt) X(Exp) X(Log) X(LeakyRelu) X(Elu) X(Celu) X(Selu) X(Softplus) X(Softsign)
       X(Sigmoid) X(HardSigmoid) X(Silu) X(HardSilu) X(Gelu) X(GeluTanh) X(Tanh) X(TanhShrink) X(HardTanh) X(HardShrink)
       X(SoftShrink) X(Squareplus) X(LogSigmoid) X(SparsePlus) X(SparseSigmoid) X(Threshold) X(Mish)
 #undef X

@@ -13,7 +13,7 @@ struct Simple { const char* name; Formula formula; float p[3]; };
 constexpr Simple kSimple[] = {
     {"relu", Formula::kRelu, {0, -1, 0}},
     {"relu6", Formula::kRelu, {0, 6, 0}},
-    {"leaky_relu", Formula::kRelu, {0.2f, -1, 0}},
+    {"leaky_relu", Formula::kLeakyRelu, {0.2f, 0, 0}},
     {"elu", Formula::kElu, {1, 0, 0}},
     {"celu", Formula::kCelu, {1, 0, 0}},
     {"selu", Formula::kSelu, {}},

@@ -7,10 +7,16 @@
 #include <span>
 #include <string>
 
+#include "ingot/layers/activation_layers.h"
 #include "ingot/layers/conv.h"
 #include "ingot/layers/core.h"
+#include "ingot/layers/embedding.h"
 #include "ingot/layers/layer.h"
+#include "ingot/layers/merging.h"
+#include "ingot/layers/normalization.h"
 #include "ingot/layers/pooling.h"
+#include "ingot/layers/regularization.h"
+#include "ingot/layers/reshaping.h"
 #include "ingot/layers/resize.h"
 
 namespace ingot {
@@ -37,7 +43,38 @@ namespace ingot {
   X(Cropping2D)             \
   X(UpSampling1D)           \
   X(UpSampling2D)           \
-  X(Resizing)
+  X(Resizing)               \
+  X(BatchNormalization)     \
+  X(LayerNormalization)     \
+  X(GroupNormalization)     \
+  X(Normalization)          \
+  X(Rescaling)              \
+  X(Dropout)                \
+  X(SpatialDropout1D)       \
+  X(SpatialDropout2D)       \
+  X(GaussianNoise)          \
+  X(ActivityRegularization) \
+  X(Flatten)                \
+  X(Reshape)                \
+  X(Permute)                \
+  X(RepeatVector)           \
+  X(Identity)               \
+  X(Add)                    \
+  X(Subtract)               \
+  X(Multiply)               \
+  X(Average)                \
+  X(Maximum)                \
+  X(Minimum)                \
+  X(Concatenate)            \
+  X(Activation)             \
+  X(ReLU)                   \
+  X(LeakyReLU)              \
+  X(PReLU)                  \
+  X(ELU)                    \
+  X(Softmax)                \
+  X(Embedding)              \
+  X(LayerScale)             \
+  X(CustomScaleLayer)
 
 // How a layer is made from its class name; its options come through fields().
 struct LayerClass {

@@ -15,6 +15,18 @@ std::string Lower(std::string text) {
   return text;
 }
 
+// "RMSprop" -> "rm_sprop", "AdamW" -> "adam_w": as Keras names an object after its class.
+std::string SnakeCase(const std::string& text) {
+  const auto upper = [&](size_t i) { return std::isupper(static_cast<unsigned char>(text[i])) != 0; };
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool word = i && upper(i) && (!upper(i - 1) || (i + 1 < text.size() && !upper(i + 1)));
+    if (word) out += '_';
+    out += static_cast<char>(std::tolower(static_cast<unsigned char>(text[i])));
+  }
+  return out;
+}
+
 std::shared_ptr<OptimizerDef> MakeNamed(const std::string& name, const CustomObjects* custom) {
   if (const OptimizerFactory* factory = custom ? custom->find<OptimizerFactory>(name) : nullptr) return (*factory)();
   for (const OptimizerClass& c : AllOptimizers())
@@ -30,7 +42,15 @@ void OptimizerDef::Prepare(int64_t iteration, float* h) const {
   const float lr = static_cast<float>(learning_rate_at(iteration));
   h[0] = lr;
   h[1] = common.weight_decay ? static_cast<float>(*common.weight_decay) * lr : 0;
-  hyper(iteration + 1, lr, h);
+  const int64_t updates = iteration / accumulation_steps();
+  hyper(updates + 1, lr, h);
+  h[kHyperAverage] = updates == 0 ? 0.0f : static_cast<float>(common.ema_momentum);  // Keras begins with the weights
+  if (custom()) h[kHyperScale] = accumulation_steps() > 1 ? 1.0f : static_cast<float>(common.loss_scale_factor.value_or(1));
+}
+
+bool OptimizerDef::overwrite_due(int64_t iterations_done) const {
+  if (!common.use_ema || !common.ema_overwrite_frequency || iterations_done < 1) return false;
+  return ((iterations_done - 1) / accumulation_steps() + 1) % *common.ema_overwrite_frequency == 0;
 }
 
 void OptimizerDef::AllFields(Fields& f) {
@@ -62,21 +82,41 @@ void OptimizerDef::Check() const {
     Fail(where, ": ema_overwrite_frequency is ", *common.ema_overwrite_frequency, ", a positive number was expected");
   if (common.gradient_accumulation_steps && *common.gradient_accumulation_steps < 2)
     Fail(where, ": gradient_accumulation_steps is ", *common.gradient_accumulation_steps, ", at least 2 was expected");
-  if (common.loss_scale_factor) Fail(where, ": loss_scale_factor is not supported: ingot computes in float32, which needs none");
+  if (common.loss_scale_factor && !(*common.loss_scale_factor > 0))
+    Fail(where, ": loss_scale_factor is ", *common.loss_scale_factor, ", a positive number was expected");
+  check();
 }
 
 Optimizer::Optimizer(const std::string& name) : Optimizer(MakeNamed(name, nullptr)) {}
 
 Optimizer::Optimizer(std::shared_ptr<OptimizerDef> def) : def_(std::move(def)) {
-  if (def_->name.empty()) def_->name = Lower(def_->class_name());
+  if (def_->name.empty()) def_->name = SnakeCase(def_->class_name());
   def_->Check();
 }
 
 std::vector<SlotSpec> SlotsOf(const OptimizerDef& def) {
   std::vector<SlotSpec> slots = def.slots();
-  if (def.common.use_ema) slots.push_back({"average", 0, true});
+  if (def.common.use_ema) slots.push_back({"average"});
   if (def.common.gradient_accumulation_steps) slots.push_back({"gradient_accumulator"});
   return slots;
+}
+
+std::vector<OptimizerVariable> KerasVariables(const OptimizerDef& def, int trained_variables) {
+  std::vector<OptimizerVariable> list = {{OptimizerVariable::kIteration}};
+  if (!def.learning_rate.schedule()) list.push_back({OptimizerVariable::kLearningRate});
+  const std::vector<SlotSpec> slots = SlotsOf(def);
+  // Those of the common options come first.
+  std::vector<int> order;
+  const int own = static_cast<int>(def.slots().size()), all = static_cast<int>(slots.size());
+  for (int s = own; s < all; ++s) order.push_back(s);
+  for (int s = 0; s < own; ++s) order.push_back(s);
+  for (size_t first = 0, last = 0; first < order.size(); first = last) {
+    for (last = first + 1; last < order.size() && slots[static_cast<size_t>(order[last])].interleaved;) ++last;
+    for (int v = 0; v < trained_variables; ++v)
+      for (size_t s = first; s < last; ++s) list.push_back({OptimizerVariable::kSlot, order[s], v});
+  }
+  for (int i = 0; i < static_cast<int>(def.scalars(0).size()); ++i) list.push_back({OptimizerVariable::kScalar, i});
+  return list;
 }
 
 Json ToConfig(const Optimizer& optimizer) {

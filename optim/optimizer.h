@@ -24,12 +24,14 @@
 
 namespace ingot {
 
-inline constexpr size_t kMaxHyper = 8;
+inline constexpr size_t kMaxHyper = kHyperFloats;
+inline constexpr int kHyperScale = 6;  // for update(): what gradients are divided by
 
 struct SlotSpec {
   std::string name;
   float initial = 0;
   bool from_weights = false;  // begins as a copy of the weights
+  bool interleaved = false;   // in Keras's files: beside the slot before it, variable by variable
 };
 
 // What every optimizer of Keras's takes.
@@ -54,19 +56,31 @@ class OptimizerDef {
   // What it is given at a step: h[0] and h[1] are set, the rest are this optimizer's. `step` counts from 1.
   virtual void hyper(int64_t /*step*/, float /*lr*/, float* /*h*/) const {}
 
-  // One's own: says so, and moves the weights itself, a range of neighbours at a time.
+  virtual void check() const {}  // Error for options of its own that cannot be
+  // Numbers Keras keeps in its files although they follow from how many updates were done (Nadam's product).
+  virtual std::vector<float> scalars(int64_t /*updates*/) const { return {}; }
+
+  // One's own: says so, and moves the weights itself, one variable at a time. Weight decay, clipping, averages, loss
+  // scale and accumulation are done around it.
   virtual bool custom() const { return false; }
   virtual void update(std::span<float> /*w*/, std::span<const float> /*g*/, std::span<float* const> /*slots*/, float /*lr*/, int64_t /*step*/) const {}
 
   double learning_rate_at(int64_t iteration) const { return learning_rate.at(iteration); }
-  // Fills kMaxHyper floats for the update that follows `iteration` others.
+  // Fills kMaxHyper floats for the step that follows `iteration` others. Of n steps whose gradients are accumulated
+  // the last is an update; formulas count updates, schedules steps.
   void Prepare(int64_t iteration, float* h) const;
   void AllFields(Fields& f);
   void Check() const;  // Error for options that exclude each other
 
+  int64_t accumulation_steps() const { return common.gradient_accumulation_steps.value_or(1); }
+  bool apply_due(int64_t iteration) const { return (iteration + 1) % accumulation_steps() == 0; }
+  // Whether the weights now take on their averages, after so many steps.
+  bool overwrite_due(int64_t iterations_done) const;
+
   LearningRate learning_rate = 0.001;
   CommonOptions common;
   std::string name;
+  std::vector<std::string> no_decay{};  // parts of the names of variables that weight decay leaves alone
 };
 
 class Optimizer {
@@ -84,6 +98,14 @@ class Optimizer {
 
 // The slots of an optimizer, those that its common options add among them.
 std::vector<SlotSpec> SlotsOf(const OptimizerDef& def);
+
+// Keras's optimizer.variables, which is the order of its files: the slot of which variable, or another number.
+struct OptimizerVariable {
+  enum Kind : uint8_t { kIteration, kLearningRate, kSlot, kScalar } kind;
+  int index = 0;     // kSlot: in SlotsOf; kScalar: in scalars()
+  int variable = 0;  // kSlot: which of those trained
+};
+std::vector<OptimizerVariable> KerasVariables(const OptimizerDef& def, int trained_variables);
 
 Json ToConfig(const Optimizer& optimizer);
 Optimizer OptimizerFromConfig(const Json& config, const CustomObjects* custom = nullptr);

@@ -38,12 +38,15 @@ class Trainer {
       std::byte* first = slots_.data() + s * layout_.slot_stride();
       std::fill_n(reinterpret_cast<float*>(first), layout_.trainable_bytes() / sizeof(float), slots_of_[s].initial);
       if (!slots_of_[s].from_weights) continue;
-      for (size_t i = 0; i < start.size(); ++i) std::memcpy(first + layout_.offset(i), start[i].data(), start[i].bytes());
+      for (size_t i = 0; i < start.size(); ++i)
+        std::memcpy(first + layout_.offset(i), start[i].data(), start[i].bytes());
     }
     std::vector<size_t> order(start.size());
     std::iota(order.begin(), order.end(), size_t{0});
     update_ = std::make_unique<Graph>(layout_, true);
     EmitUpdate(*update_, def(), order);
+    accumulate_ = std::make_unique<Graph>(layout_, true);
+    if (def().accumulation_steps() > 1) EmitAccumulate(*accumulate_, def(), order);
   }
 
   void Step(const std::vector<Array>& gradients) {
@@ -52,8 +55,14 @@ class Trainer {
     std::vector<float> hyper(kMaxHyper);
     def().Prepare(iterations_, hyper.data());
     const Run run = {.pool = &pool_, .step = static_cast<uint32_t>(iterations_), .hyper = hyper.data()};
-    for (const Op& op : update_->ops()) Execute(*update_, op, run);
+    Graph& graph = def().apply_due(iterations_) ? *update_ : *accumulate_;
+    for (const Op& op : graph.ops()) Execute(graph, op, run);
     ++iterations_;
+    if (!def().overwrite_due(iterations_)) return;
+    for (size_t i = 0; i < layout_.variables().size(); ++i) {
+      const Array average = Slot("average", i);
+      std::memcpy(variable(i).data(), average.data(), average.bytes());
+    }
   }
 
   Array Weight(size_t i) { return Array::View(variable(i).shape, DType::kFloat32, variable(i).data()).copy(); }
@@ -61,7 +70,8 @@ class Trainer {
   Array Slot(const std::string& name, size_t i) {
     const auto at = std::find_if(slots_of_.begin(), slots_of_.end(), [&](const SlotSpec& s) { return s.name == name; });
     if (at == slots_of_.end()) Fail("there is no slot ", name);
-    const std::byte* data = slots_.data() + static_cast<size_t>(at - slots_of_.begin()) * layout_.slot_stride() + layout_.offset(i);
+    const std::byte* data =
+        slots_.data() + static_cast<size_t>(at - slots_of_.begin()) * layout_.slot_stride() + layout_.offset(i);
     return Array::View(variable(i).shape, DType::kFloat32, data).copy();
   }
 
@@ -82,7 +92,8 @@ class Trainer {
   Operand Where(const Graph& g, Value v) {
     const ValueInfo& info = g.info(v);
     std::byte* data = nullptr;
-    if (info.space == Space::kWeight) data = reinterpret_cast<std::byte*>(variable(static_cast<size_t>(info.variable)).data());
+    if (info.space == Space::kWeight)
+      data = reinterpret_cast<std::byte*>(variable(static_cast<size_t>(info.variable)).data());
     if (info.space == Space::kGradient) data = gradient_.data() + info.offset;
     if (info.space == Space::kSlot) data = slots_.data() + info.offset;
     EXPECT_NE(data, nullptr) << "an update works on weights, gradients and slots";
@@ -100,12 +111,18 @@ class Trainer {
       call.workspace = workspace.data();
     };
     switch (op.kernel) {
-      case Kernel::kUpdate: return cpu::Update(call);
-      case Kernel::kClipByValue: return cpu::ClipByValue(call);
-      case Kernel::kClipByNorm: return with_workspace(cpu::ClipByNormWorkspace(call)), cpu::ClipByNorm(call);
-      case Kernel::kClipByGlobalNorm: return with_workspace(cpu::ClipByGlobalNormWorkspace(call)), cpu::ClipByGlobalNorm(call);
-      case Kernel::kCustom: return op.attrs.as<CustomAttrs>().fn(call, op.attrs.as<CustomAttrs>().self);
-      default: FAIL() << "unexpected kernel " << Name(op.kernel);
+      case Kernel::kUpdate:
+        return cpu::Update(call);
+      case Kernel::kClipByValue:
+        return cpu::ClipByValue(call);
+      case Kernel::kClipByNorm:
+        return with_workspace(cpu::ClipByNormWorkspace(call)), cpu::ClipByNorm(call);
+      case Kernel::kClipByGlobalNorm:
+        return with_workspace(cpu::ClipByGlobalNormWorkspace(call)), cpu::ClipByGlobalNorm(call);
+      case Kernel::kCustom:
+        return op.attrs.as<CustomAttrs>().fn(call, op.attrs.as<CustomAttrs>().self);
+      default:
+        FAIL() << "unexpected kernel " << Name(op.kernel);
     }
   }
 
@@ -114,7 +131,7 @@ class Trainer {
   Layout layout_;
   std::vector<SlotSpec> slots_of_;
   Block gradient_, slots_;
-  std::unique_ptr<Graph> update_;
+  std::unique_ptr<Graph> update_, accumulate_;
   int64_t iterations_ = 0;
 };
 
@@ -123,7 +140,9 @@ void Check(const std::string& what, const Array& got, const Array& want) {
   EXPECT_TRUE(d.ok) << what << ": " << d.text;
 }
 
-std::vector<Array> GradientsOf(const Golden& golden, const Json& c, int step) { return golden.list(c, "g" + std::to_string(step) + "_"); }
+std::vector<Array> GradientsOf(const Golden& golden, const Json& c, int step) {
+  return golden.list(c, "g" + std::to_string(step) + "_");
+}
 
 class GoldenOptimizer : public ::testing::TestWithParam<size_t> {
  public:
@@ -136,7 +155,8 @@ class GoldenOptimizer : public ::testing::TestWithParam<size_t> {
 TEST_P(GoldenOptimizer, AgreesWithKeras) {
   const Json& c = golden().cases()[GetParam()];
   const std::vector<Array> start = golden().list(c, "v");
-  Trainer trainer(OptimizerFromConfig(c["config"]), start);
+  const Optimizer optimizer = OptimizerFromConfig(c["config"]);
+  Trainer trainer(optimizer, start);
   const std::vector<int> recorded = c["recorded"];
   for (int step = 1; step <= c["steps"].get<int>(); ++step) {
     trainer.Step(GradientsOf(golden(), c, step));
@@ -146,12 +166,23 @@ TEST_P(GoldenOptimizer, AgreesWithKeras) {
       Check(name, trainer.Weight(i), golden().at(c, name));
     }
   }
-  // "adam/v0_velocity_hat": the variable, then the slot.
-  for (size_t s = 0; s < c["slots"].size(); ++s) {
+  // Keras's list of variables, but for the count of iterations and the rate.
+  const OptimizerDef& def = optimizer.def();
+  std::vector<OptimizerVariable> variables = KerasVariables(def, static_cast<int>(start.size()));
+  std::erase_if(variables, [](const OptimizerVariable& v) { return v.kind < OptimizerVariable::kSlot; });
+  ASSERT_EQ(variables.size(), c["slots"].size());
+  for (size_t s = 0; s < variables.size(); ++s) {
+    const OptimizerVariable& v = variables[s];
+    const Array& want = golden().at(c, "s" + std::to_string(s));
     const std::string path = c["slots"][s].get<std::string>();
-    const size_t at = path.find("/v");
-    if (at == std::string::npos) continue;  // Nadam's product: a number that follows from the step
-    Check(path, trainer.Slot(path.substr(at + 4), static_cast<size_t>(path[at + 2] - '0')), golden().at(c, "s" + std::to_string(s)));
+    if (v.kind == OptimizerVariable::kScalar) {
+      const std::vector<float> scalars = def.scalars(c["steps"].get<int>() / def.accumulation_steps());
+      Check(path, Array(want.shape(), std::vector<float>{scalars[static_cast<size_t>(v.index)]}), want);
+      continue;
+    }
+    const std::string slot = SlotsOf(def)[static_cast<size_t>(v.index)].name;
+    EXPECT_EQ(path, def.name + "/v" + std::to_string(v.variable) + "_" + slot);
+    Check(path, trainer.Slot(slot, static_cast<size_t>(v.variable)), want);
   }
 }
 
@@ -160,14 +191,16 @@ TEST_P(GoldenOptimizer, IsWrittenAsKerasWritesIt) {
   EXPECT_EQ(ToConfig(OptimizerFromConfig(config)).dump(), config.dump());
 }
 
-INSTANTIATE_TEST_SUITE_P(Keras, GoldenOptimizer, ::testing::Range(size_t{0}, GoldenOptimizer::golden().cases().size()), [](const auto& param) {
-  return GoldenOptimizer::golden().cases()[param.param]["name"].template get<std::string>();
-});
+INSTANTIATE_TEST_SUITE_P(Keras, GoldenOptimizer, ::testing::Range(size_t{0}, GoldenOptimizer::golden().cases().size()),
+                         [](const auto& param) {
+                           return GoldenOptimizer::golden().cases()[param.param]["name"].template get<std::string>();
+                         });
 
 TEST(Optimizer, EachHasAGoldenCase) {
   std::set<std::string> covered;
   for (const Json& c : GoldenOptimizer::golden().cases()) covered.insert(c["config"]["class_name"].get<std::string>());
-  for (const OptimizerClass& o : AllOptimizers()) EXPECT_TRUE(covered.contains(o.class_name)) << o.class_name << " has no golden case";
+  for (const OptimizerClass& o : AllOptimizers())
+    EXPECT_TRUE(covered.contains(o.class_name)) << o.class_name << " has no golden case";
 }
 
 // Nothing but the name given: Keras's name for the object, made of the class.
@@ -194,7 +227,8 @@ std::vector<Array> Some(std::initializer_list<int64_t> sizes, float scale) {
   std::vector<Array> all;
   for (const int64_t n : sizes) {
     all.emplace_back(Shape{n});
-    for (int64_t i = 0; i < n; ++i) all.back().floats()[static_cast<size_t>(i)] = scale * static_cast<float>((i * 7919 + n) % 1009 - 500) / 500;
+    for (int64_t i = 0; i < n; ++i)
+      all.back().floats()[static_cast<size_t>(i)] = scale * static_cast<float>((i * 7919 + n) % 1009 - 500) / 500;
   }
   return all;
 }
@@ -212,7 +246,8 @@ TEST(Optimizer, SameBitsOnAnyNumberOfThreads) {
         if (threads == 1) {
           first.push_back(got);
         } else {
-          EXPECT_EQ(std::memcmp(got.data(), first[i].data(), got.bytes()), 0) << o.def().class_name() << ", weight " << i;
+          EXPECT_EQ(std::memcmp(got.data(), first[i].data(), got.bytes()), 0)
+              << o.def().class_name() << ", weight " << i;
         }
       }
     }
@@ -226,7 +261,8 @@ class SignDescent : public OptimizerDef {
   void fields(Fields& f) override { f("gain", gain); }
   std::vector<SlotSpec> slots() const override { return {{"count", 3}}; }
   bool custom() const override { return true; }
-  void update(std::span<float> w, std::span<const float> g, std::span<float* const> slots, float lr, int64_t) const override {
+  void update(std::span<float> w, std::span<const float> g, std::span<float* const> slots, float lr,
+              int64_t) const override {
     for (size_t i = 0; i < w.size(); ++i) {
       w[i] -= lr * static_cast<float>(gain) * static_cast<float>((g[i] > 0) - (g[i] < 0));
       slots[0][i] += 1;
@@ -235,18 +271,33 @@ class SignDescent : public OptimizerDef {
   double gain = 1;
 };
 
+TEST(Optimizer, WeightDecayLeavesAloneWhatItIsTold) {
+  auto def = std::make_shared<SignDescent>();
+  def->learning_rate = 0.5;
+  def->common.weight_decay = 0.5;
+  def->no_decay = {"1"};
+  Trainer trainer(Optimizer(def), Some({3, 3, 3}, 1));
+  trainer.Step(Some({3, 3, 3}, 0));
+  const std::vector<Array> start = Some({3, 3, 3}, 1);
+  for (size_t i = 0; i < 3; ++i)
+    for (size_t k = 0; k < 3; ++k)
+      EXPECT_EQ(trainer.Weight(i).floats()[k], start[i].floats()[k] * (i == 1 ? 1.0f : 0.75f));
+}
+
 TEST(Optimizer, OnesOwn) {
   auto mine = std::make_shared<SignDescent>();
   mine->learning_rate = 0.5;
   mine->gain = 2;
   mine->common.clipvalue = 1.0;
+  mine->common.weight_decay = 0.5;
+  mine->common.loss_scale_factor = 4.0;
   CustomObjects custom;
   custom.add<OptimizerFactory>("SignDescent", [] { return std::make_shared<SignDescent>(); });
   const Optimizer again = OptimizerFromConfig(ToConfig(Optimizer(mine)), &custom);
   Trainer trainer(again, {Array({3}, std::vector<float>{1, 2, 3})});
   trainer.Step({Array({3}, std::vector<float>{10, 0, -10})});
   const Array w = trainer.Weight(0), count = trainer.Slot("count", 0);
-  EXPECT_EQ((std::vector<float>(w.floats().begin(), w.floats().end())), (std::vector<float>{0, 2, 4}));
+  EXPECT_EQ((std::vector<float>(w.floats().begin(), w.floats().end())), (std::vector<float>{-0.25f, 1.5f, 3.25f}));
   EXPECT_EQ(count.floats()[0], 4);
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Where a step needs powers such as beta^t, they are computed in float32, as Keras does: 1 - 0.999^1 differs from
-// 0.001 by 1e-5 of itself then, and so do the first steps.
+// 0.001 by 1e-5 of itself then, and so do the first steps. Which of them Keras takes 1 - beta of before it rounds, and
+// which after, is as it stands here.
 #include "ingot/optim/optimizers.h"
 
 #include <algorithm>
@@ -14,7 +15,7 @@ float F(double v) { return static_cast<float>(v); }
 float Power(double base, int64_t n) { return std::pow(F(base), static_cast<float>(n)); }
 
 UpdateAttrs Attrs(UpdateFormula formula, std::initializer_list<float> p) {
-  UpdateAttrs attrs{static_cast<uint16_t>(formula), {}, false};
+  UpdateAttrs attrs{static_cast<uint16_t>(formula), {}, false, 1};
   std::copy(p.begin(), p.end(), attrs.p);
   return attrs;
 }
@@ -24,6 +25,9 @@ struct SgdDef : OptimizerDef {
   bool nesterov = false;
   SgdDef() { learning_rate = 0.01; }
   std::string class_name() const override { return "SGD"; }
+  void check() const override {
+    if (!(momentum >= 0 && momentum <= 1)) Fail("optimizer SGD: momentum is ", momentum, ", a number from 0 to 1 was expected");
+  }
   void fields(Fields& f) override { f("momentum", momentum), f("nesterov", nesterov); }
   std::vector<SlotSpec> slots() const override {
     if (momentum == 0) return {};
@@ -42,14 +46,17 @@ struct AdamDef : OptimizerDef {
     if (w) common.weight_decay = 0.004;
   }
   std::string class_name() const override { return decoupled ? "AdamW" : "Adam"; }
+  void check() const override {
+    if (decoupled && !common.weight_decay) Fail("optimizer AdamW: weight_decay is none, a number was expected");
+  }
   void fields(Fields& f) override { f("beta_1", beta_1), f("beta_2", beta_2), f("epsilon", epsilon), f("amsgrad", amsgrad); }
   std::vector<SlotSpec> slots() const override {
-    std::vector<SlotSpec> all = {{"momentum"}, {"velocity"}};
+    std::vector<SlotSpec> all = {{.name = "momentum"}, {.name = "velocity", .interleaved = true}};
     if (amsgrad) all.push_back({"velocity_hat"});
     return all;
   }
   UpdateAttrs attrs() const override {
-    return Attrs(amsgrad ? UpdateFormula::kAmsgrad : UpdateFormula::kAdam, {1 - F(beta_1), 1 - F(beta_2), F(epsilon)});
+    return Attrs(amsgrad ? UpdateFormula::kAmsgrad : UpdateFormula::kAdam, {F(1 - beta_1), F(1 - beta_2), F(epsilon)});
   }
   void hyper(int64_t t, float lr, float* h) const override { h[2] = lr * std::sqrt(1 - Power(beta_2, t)) / (1 - Power(beta_1, t)); }
 };
@@ -58,13 +65,19 @@ struct NadamDef : OptimizerDef {
   double beta_1 = 0.9, beta_2 = 0.999, epsilon = 1e-7;
   std::string class_name() const override { return "Nadam"; }
   void fields(Fields& f) override { f("beta_1", beta_1), f("beta_2", beta_2), f("epsilon", epsilon); }
-  std::vector<SlotSpec> slots() const override { return {{"momentum"}, {"velocity"}}; }
+  std::vector<SlotSpec> slots() const override { return {{.name = "momentum"}, {.name = "velocity", .interleaved = true}}; }
   UpdateAttrs attrs() const override { return Attrs(UpdateFormula::kNadam, {1 - F(beta_1), 1 - F(beta_2), F(epsilon)}); }
   // The momentum grows towards beta_1: u_t = beta_1 (1 - 0.96^t / 2), and its correction is the product of all so far.
+  // beta_1^t times a product that has converged after 1000 factors (0.96^1000 is 2e-18): it follows from t alone.
+  float Product(int64_t t) const {
+    double product = std::pow(beta_1, static_cast<double>(t)), power = 1;
+    for (int64_t k = 0; k < std::min<int64_t>(t, 1000) && product > 0; ++k) product *= 1 - 0.5 * (power *= 0.96);
+    return F(product);
+  }
+  std::vector<float> scalars(int64_t updates) const override { return {Product(updates)}; }
   float U(int64_t t) const { return F(beta_1) * (1 - 0.5f * Power(0.96, t)); }
   void hyper(int64_t t, float, float* h) const override {
-    float product = 1;
-    for (int64_t i = 1; i <= t && product > 1e-30f; ++i) product *= U(i);
+    const float product = Product(t);
     h[2] = U(t + 1) / (1 - product * U(t + 1));
     h[3] = (1 - U(t)) / (1 - product);
     h[4] = 1 / (1 - Power(beta_2, t));
@@ -75,8 +88,8 @@ struct AdamaxDef : OptimizerDef {
   double beta_1 = 0.9, beta_2 = 0.999, epsilon = 1e-7;
   std::string class_name() const override { return "Adamax"; }
   void fields(Fields& f) override { f("beta_1", beta_1), f("beta_2", beta_2), f("epsilon", epsilon); }
-  std::vector<SlotSpec> slots() const override { return {{"momentum"}, {"norm"}}; }
-  UpdateAttrs attrs() const override { return Attrs(UpdateFormula::kAdamax, {1 - F(beta_1), F(beta_2), F(epsilon)}); }
+  std::vector<SlotSpec> slots() const override { return {{.name = "momentum"}, {.name = "norm", .interleaved = true}}; }
+  UpdateAttrs attrs() const override { return Attrs(UpdateFormula::kAdamax, {F(1 - beta_1), F(beta_2), F(epsilon)}); }
   void hyper(int64_t t, float lr, float* h) const override { h[2] = lr / (1 - Power(beta_1, t)); }
 };
 
@@ -94,7 +107,7 @@ struct RmspropDef : OptimizerDef {
   UpdateAttrs attrs() const override {
     const UpdateFormula formula = momentum > 0 ? (centered ? UpdateFormula::kRmspropCenteredMomentum : UpdateFormula::kRmspropMomentum)
                                                : (centered ? UpdateFormula::kRmspropCentered : UpdateFormula::kRmsprop);
-    return Attrs(formula, {F(rho), 1 - F(rho), F(epsilon), F(momentum)});
+    return Attrs(formula, {F(rho), F(1 - rho), F(epsilon), F(momentum)});
   }
 };
 
@@ -110,13 +123,16 @@ struct AdadeltaDef : OptimizerDef {
   double rho = 0.95, epsilon = 1e-7;
   std::string class_name() const override { return "Adadelta"; }
   void fields(Fields& f) override { f("rho", rho), f("epsilon", epsilon); }
-  std::vector<SlotSpec> slots() const override { return {{"accumulated_grad"}, {"accumulated_delta_var"}}; }
-  UpdateAttrs attrs() const override { return Attrs(UpdateFormula::kAdadelta, {F(rho), 1 - F(rho), F(epsilon)}); }
+  std::vector<SlotSpec> slots() const override { return {{.name = "accumulated_grad"}, {.name = "accumulated_delta_var", .interleaved = true}}; }
+  UpdateAttrs attrs() const override { return Attrs(UpdateFormula::kAdadelta, {F(rho), F(1 - rho), F(epsilon)}); }
 };
 
 struct LionDef : OptimizerDef {
   double beta_1 = 0.9, beta_2 = 0.99;
   std::string class_name() const override { return "Lion"; }
+  void check() const override {
+    if (!(beta_1 > 0 && beta_1 <= 1)) Fail("optimizer Lion: beta_1 is ", beta_1, ", a number above 0 and up to 1 was expected");
+  }
   void fields(Fields& f) override { f("beta_1", beta_1), f("beta_2", beta_2); }
   std::vector<SlotSpec> slots() const override { return {{"momentum"}}; }
   UpdateAttrs attrs() const override { return Attrs(UpdateFormula::kLion, {F(beta_1), 1 - F(beta_1), F(beta_2), 1 - F(beta_2)}); }

@@ -2,13 +2,12 @@
 //
 // Every golden schedule: read from Keras's configuration, written again as Keras wrote it, and its learning rates held
 // against Keras's. A schedule without a golden case fails.
-#include "ingot/optim/schedules.h"
-
 #include <gtest/gtest.h>
 
 #include <set>
 
 #include "ingot/core/error.h"
+#include "ingot/optim/schedules.h"
 #include "ingot/tests/fixture.h"
 
 namespace ingot {
@@ -59,14 +58,20 @@ TEST(Schedule, EachHasAGoldenCase) {
   const Golden golden("schedules");
   std::set<std::string> covered;
   for (const Json& c : golden.cases()) covered.insert(c["config"]["class_name"].get<std::string>());
-  for (const ScheduleClass& s : AllSchedules()) EXPECT_TRUE(covered.contains(s.name)) << s.name << " has no golden case";
+  for (const ScheduleClass& s : AllSchedules())
+    EXPECT_TRUE(covered.contains(s.name)) << s.name << " has no golden case";
 }
 
 TEST(Schedule, RefusesWhatCannotBe) {
   EXPECT_THROW(ExponentialDecay(0.1, 0, 0.9), Error);
   EXPECT_THROW(CosineDecay(0.1, -3), Error);
-  EXPECT_THROW(PiecewiseConstantDecay({1, 2}, {0.1f}), Error);
-  EXPECT_THROW(Read({{"module", "keras.optimizers.schedules"}, {"class_name", "NoSuchDecay"}, {"config", Json::object()}}), Error);
+  EXPECT_THROW(PiecewiseConstantDecay({1, 2}, {0.1}), Error);
+  Json zero = Write(ExponentialDecay(0.1, 5, 0.9));
+  zero["config"]["decay_steps"] = 0;
+  EXPECT_THROW(Read(zero), Error);
+  EXPECT_THROW(
+      Read({{"module", "keras.optimizers.schedules"}, {"class_name", "NoSuchDecay"}, {"config", Json::object()}}),
+      Error);
 }
 
 }  // namespace

@@ -13,6 +13,10 @@ namespace {
 
 double Cosine(double fraction) { return 0.5 * (1 + std::cos(std::numbers::pi * fraction)); }
 
+void CheckSteps(const std::string& name, int64_t steps) {
+  if (steps <= 0) Fail(name, ": its decay steps are ", steps, ", a positive number was expected");
+}
+
 // initial * rate^(step / decay_steps), or initial / (1 + rate * step / decay_steps)
 struct Decay : ScheduleDef {
   bool inverse;
@@ -26,6 +30,7 @@ struct Decay : ScheduleDef {
   void fields(Fields& f) override {
     f("initial_learning_rate", initial), f("decay_steps", steps), f("decay_rate", rate), f("staircase", staircase), f("name", name);
   }
+  void check() const override { CheckSteps(class_name(), steps); }
   double at(int64_t step) const override {
     double p = static_cast<double>(step) / static_cast<double>(steps);
     if (staircase) p = std::floor(p);
@@ -44,6 +49,7 @@ struct CosineSchedule : ScheduleDef {
     f("initial_learning_rate", initial), f("decay_steps", steps), f("alpha", alpha), f("name", name);
     f("warmup_target", warmup_target), f("warmup_steps", warmup_steps);
   }
+  void check() const override { CheckSteps(class_name(), steps); }
   double at(int64_t step) const override {
     const double from = warmup_target ? *warmup_target : initial;
     double s = static_cast<double>(step);
@@ -66,6 +72,7 @@ struct Restarts : ScheduleDef {
   void fields(Fields& f) override {
     f("initial_learning_rate", initial), f("first_decay_steps", first), f("t_mul", t_mul), f("m_mul", m_mul), f("alpha", alpha), f("name", name);
   }
+  void check() const override { CheckSteps(class_name(), first); }
   double at(int64_t step) const override {
     const double done = static_cast<double>(step) / static_cast<double>(first);
     double restart, fraction;
@@ -83,22 +90,29 @@ struct Restarts : ScheduleDef {
 
 struct Piecewise : ScheduleDef {
   std::vector<int64_t> boundaries;
-  std::vector<float> values = {0.1f};
+  std::vector<double> values = {0.1};
   std::string name = "PiecewiseConstant";
 
   std::string class_name() const override { return "PiecewiseConstantDecay"; }
   void fields(Fields& f) override {
-    f("boundaries", boundaries), f("values", values), f("name", name);
-    if (f.reading()) Check();
+    f("boundaries", boundaries);
+    if (!f.reading()) {
+      f.raw_out()["values"] = values;
+    } else if (f.has("values")) {
+      values.clear();
+      if (!f.raw("values").is_array()) f.fail("values", "a list of numbers");
+      for (const Json& v : f.raw("values")) v.is_number() ? values.push_back(v.get<double>()) : f.fail("values", "a list of numbers");
+    }
+    f("name", name);
   }
-  void Check() const {
+  void check() const override {
     if (values.size() != boundaries.size() + 1)
       Fail("PiecewiseConstantDecay: ", boundaries.size(), " boundaries take ", boundaries.size() + 1, " values, ", values.size(), " came");
   }
   double at(int64_t step) const override {
     size_t i = 0;
     while (i < boundaries.size() && step > boundaries[i]) ++i;
-    return static_cast<double>(values[i]);
+    return values[i];
   }
 };
 
@@ -112,6 +126,7 @@ struct Polynomial : ScheduleDef {
   void fields(Fields& f) override {
     f("initial_learning_rate", initial), f("decay_steps", steps), f("end_learning_rate", end), f("power", power), f("cycle", cycle), f("name", name);
   }
+  void check() const override { CheckSteps(class_name(), steps); }
   double at(int64_t step) const override {
     double s = static_cast<double>(step), span = static_cast<double>(steps);
     if (cycle)
@@ -131,14 +146,10 @@ constexpr ScheduleClass kAll[] = {
     {"PolynomialDecay", [] { return Schedule(new Polynomial); }},
 };
 
-void CheckSteps(const char* name, int64_t steps) {
-  if (steps <= 0) Fail(name, ": decay_steps is ", steps, ", a positive number was expected");
-}
-
 Schedule MakeDecay(bool inverse, double initial, int64_t steps, double rate, bool staircase) {
   auto d = std::make_shared<Decay>(inverse);
-  CheckSteps(inverse ? "InverseTimeDecay" : "ExponentialDecay", steps);
   d->initial = initial, d->steps = steps, d->rate = rate, d->staircase = staircase;
+  d->check();
   return d;
 }
 
@@ -151,27 +162,27 @@ Schedule InverseTimeDecay(double initial, int64_t steps, double rate, const Stai
   return MakeDecay(true, initial, steps, rate, o.staircase);
 }
 Schedule CosineDecay(double initial, int64_t steps, const CosineDecayOptions& o) {
-  CheckSteps("CosineDecay", steps);
   auto d = std::make_shared<CosineSchedule>();
   d->initial = initial, d->steps = steps, d->alpha = o.alpha, d->warmup_target = o.warmup_target, d->warmup_steps = o.warmup_steps;
+  d->check();
   return d;
 }
 Schedule CosineDecayRestarts(double initial, int64_t first, const RestartsOptions& o) {
-  CheckSteps("CosineDecayRestarts", first);
   auto d = std::make_shared<Restarts>();
   d->initial = initial, d->first = first, d->t_mul = o.t_mul, d->m_mul = o.m_mul, d->alpha = o.alpha;
+  d->check();
   return d;
 }
-Schedule PiecewiseConstantDecay(std::vector<int64_t> boundaries, std::vector<float> values) {
+Schedule PiecewiseConstantDecay(std::vector<int64_t> boundaries, std::vector<double> values) {
   auto d = std::make_shared<Piecewise>();
   d->boundaries = std::move(boundaries), d->values = std::move(values);
-  d->Check();
+  d->check();
   return d;
 }
 Schedule PolynomialDecay(double initial, int64_t steps, const PolynomialOptions& o) {
-  CheckSteps("PolynomialDecay", steps);
   auto d = std::make_shared<Polynomial>();
   d->initial = initial, d->steps = steps, d->end = o.end_learning_rate, d->power = o.power, d->cycle = o.cycle;
+  d->check();
   return d;
 }
 
@@ -188,12 +199,16 @@ Schedule ScheduleFromConfig(const std::string& class_name, const Json& config, c
   Fields f = Fields::Reader(config, "schedule " + class_name, custom);
   schedule->fields(f);
   f.Finish();
+  schedule->check();
   return schedule;
 }
 
 void Describe(Fields& f, const char* key, LearningRate& rate) {
   if (!f.reading()) {
-    if (!rate.schedule_) return f(key, rate.value_);
+    if (!rate.schedule_) {  // Keras keeps it in float32 and writes what that holds
+      double held = static_cast<double>(static_cast<float>(rate.value_));
+      return f(key, held);
+    }
     std::string name = rate.schedule_->class_name();
     return f.object(key, name, "keras.optimizers.schedules", [&](Fields& child) { rate.schedule_->fields(child); });
   }

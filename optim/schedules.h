@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,12 +21,13 @@ class ScheduleDef {
   virtual std::string class_name() const = 0;
   virtual void fields(Fields&) {}
   virtual double at(int64_t step) const = 0;
+  virtual void check() const {}  // Error for options that cannot be
 };
 using Schedule = std::shared_ptr<ScheduleDef>;
 
 class LearningRate {
  public:
-  LearningRate(double value = 0.001) : value_(value) {}                     // NOLINT: a number is a rate
+  LearningRate(double value = 0.001) : value_(static_cast<double>(static_cast<float>(value))) {}  // NOLINT: a number is a rate
   LearningRate(Schedule schedule) : schedule_(std::move(schedule)) {}       // NOLINT: a schedule is one
 
   double at(int64_t step) const { return schedule_ ? schedule_->at(step) : value_; }
@@ -33,7 +35,7 @@ class LearningRate {
 
  private:
   friend void Describe(Fields& f, const char* key, LearningRate& rate);
-  double value_ = 0.001;
+  double value_ = 0;  // a float32, as in Keras, which writes what that is
   Schedule schedule_;
 };
 
@@ -46,7 +48,7 @@ Schedule ExponentialDecay(double initial, int64_t decay_steps, double decay_rate
 Schedule InverseTimeDecay(double initial, int64_t decay_steps, double decay_rate, const StaircaseOptions& o = {});
 Schedule CosineDecay(double initial, int64_t decay_steps, const CosineDecayOptions& o = {});
 Schedule CosineDecayRestarts(double initial, int64_t first_decay_steps, const RestartsOptions& o = {});
-Schedule PiecewiseConstantDecay(std::vector<int64_t> boundaries, std::vector<float> values);
+Schedule PiecewiseConstantDecay(std::vector<int64_t> boundaries, std::vector<double> values);
 Schedule PolynomialDecay(double initial, int64_t decay_steps, const PolynomialOptions& o = {});
 
 // The list of all, for reading configurations and for the tests.

@@ -90,7 +90,7 @@ double RunStep(ModelState& model, Session& session, Mode mode, const Dataset& da
   if (weighted && p.weight) FeedWeights(p.plan->operand(p.weight), p, data, rows, class_weight);
 
   Run run;
-  run.pool = &ThreadPool::Default();
+  run.pool = model.pool ? model.pool : &ThreadPool::Default();
   run.seed = model.seed;
   run.step = static_cast<uint32_t>(model.iterations);
   const bool updates = mode == Mode::kTrain || mode == Mode::kApply;

@@ -67,6 +67,7 @@ struct ModelState {
   struct NamedMetric { std::string name; int output; Metric metric; bool weighted; };
   std::vector<NamedMetric> metrics;
 
+  ThreadPool* pool = nullptr;                 // none: the process's
   Block gradient, slots;
   int64_t iterations = 0;
   std::vector<float> hyper;

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+//
+// Embedding, and the two layers that keras.applications adds.
+#pragma once
+
+#include <string>
+
+#include "ingot/layers/layer.h"
+#include "ingot/layers/reshaping.h"
+
+namespace ingot {
+
+struct EmbeddingOptions {
+  Initializer embeddings_initializer = "uniform";
+  Regularizer embeddings_regularizer{}, activity_regularizer{};
+  std::string name{};
+};
+Layer Embedding(int64_t input_dim, int64_t output_dim, const EmbeddingOptions& options = {});
+Layer LayerScale(double init_values, int64_t projection_dim, const NameOptions& options = {});  // x gamma
+Layer CustomScaleLayer(double scale, const NameOptions& options = {});                         // a + scale b
+
+}  // namespace ingot
