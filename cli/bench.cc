@@ -58,11 +58,15 @@ void RunCreate(const CreateOptions& o) {
   const double last = Median({ms.end() - static_cast<std::ptrdiff_t>(tenth), ms.end()});
   const double growth = ResidentMb() - resident;
   if (o.json)
-    std::printf("{\"engine\": \"ingot\", \"fit\": %s, \"alive\": %d, \"models\": %d, \"ms_first\": %.4f, \"ms_last\": %.4f, \"rss_growth_mb\": %.2f}\n",
-                o.fit ? "true" : "false", o.alive, o.models, first, last, growth);
+    std::printf(
+        "{\"engine\": \"ingot\", \"fit\": %s, \"alive\": %d, \"models\": %d, \"ms_first\": %.4f, \"ms_last\": %.4f, "
+        "\"rss_growth_mb\": %.2f}\n",
+        o.fit ? "true" : "false", o.alive, o.models, first, last, growth);
   else
-    std::printf("%d models made and compiled%s, %d alive: %.4f ms each over the first tenth, %.4f over the last; %.2f MB more resident\n",
-                o.models, o.fit ? " and trained for a step" : "", o.alive, first, last, growth);
+    std::printf(
+        "%d models made and compiled%s, %d alive: %.4f ms each over the first tenth, %.4f over the last; %.2f MB more "
+        "resident\n",
+        o.models, o.fit ? " and trained for a step" : "", o.alive, first, last, growth);
 }
 
 }  // namespace
@@ -71,9 +75,12 @@ void AddBench(CLI::App& app) {
   CLI::App* bench = app.add_subcommand("bench", "time parts of ingot");
   bench->require_subcommand(1);
   auto o = std::make_shared<CreateOptions>();
-  CLI::App* create = bench->add_subcommand("create", "make and compile the 784-64-10 model over and over in one process");
+  CLI::App* create =
+      bench->add_subcommand("create", "make and compile the 784-64-10 model over and over in one process");
   create->add_option("--models", o->models, "how many")->capture_default_str()->check(CLI::Range(1, 100000000));
-  create->add_option("--alive", o->alive, "how many are alive at once")->capture_default_str()->check(CLI::Range(1, 100000));
+  create->add_option("--alive", o->alive, "how many are alive at once")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100000));
   create->add_flag("--fit", o->fit, "train each for one step");
   create->add_flag("--json", o->json, "print one line of JSON");
   create->callback([o] { RunCreate(*o); });

@@ -53,7 +53,8 @@ void RunDemo(const Options& o) {
 
   const auto building = Clock::now();
   Model model = Cnn(data.train.x[0].shape().from(1), o.seed);
-  model.compile({.optimizer = Adam({.learning_rate = 1e-3}), .loss = "sparse_categorical_crossentropy", .metrics = {"accuracy"}});
+  model.compile(
+      {.optimizer = Adam({.learning_rate = 1e-3}), .loss = "sparse_categorical_crossentropy", .metrics = {"accuracy"}});
   std::printf("Built and compiled the model in %.2f ms\n\n%s\n", Ms(building), model.summary().c_str());
   std::fflush(stdout);
 
@@ -61,7 +62,8 @@ void RunDemo(const Options& o) {
   model.fit(data.train, {.batch_size = o.batch, .epochs = o.epochs, .verbose = 1, .validation_data = data.test});
   const double train_ms = Ms(training);
   const Logs before = model.evaluate(data.test, 256);
-  std::printf("\nTrained %d epochs in %.1f s; accuracy on unseen images %.2f %%\n", o.epochs, train_ms / 1e3, 100 * before["accuracy"]);
+  std::printf("\nTrained %d epochs in %.1f s; accuracy on unseen images %.2f %%\n", o.epochs, train_ms / 1e3,
+              100 * before["accuracy"]);
 
   const auto saving = Clock::now();
   model.save(o.out);
@@ -72,12 +74,14 @@ void RunDemo(const Options& o) {
   const auto stepping = Clock::now();
   const Dataset batch = data.train.slice(0, std::min<int64_t>(o.batch, data.train.rows()));
   const Logs after = again.evaluate(data.test, 256);
-  if (after["loss"] != before["loss"]) Fail("the loaded model gives the loss ", after["loss"], ", the saved one gave ", before["loss"]);
+  if (after["loss"] != before["loss"])
+    Fail("the loaded model gives the loss ", after["loss"], ", the saved one gave ", before["loss"]);
   const auto first_step = Clock::now();
   again.train_on_batch(batch.x, batch.y);
   std::printf("Saved %s (%s, weights and optimizer) in %.2f ms, synced to disk\n", o.out.c_str(),
               HumanBytes(std::filesystem::file_size(o.out)).c_str(), save_ms);
-  std::printf("Loaded it, ready to train on, in %.2f ms; its first training step took %.2f ms\n", load_ms, Ms(first_step));
+  std::printf("Loaded it, ready to train on, in %.2f ms; its first training step took %.2f ms\n", load_ms,
+              Ms(first_step));
   std::printf("The loaded model gives the same loss, bit for bit (%.6f), in %.0f ms\n", after["loss"], Ms(stepping));
 }
 
@@ -86,9 +90,12 @@ void RunDemo(const Options& o) {
 void AddDemo(CLI::App& app) {
   auto o = std::make_shared<Options>();
   CLI::App* demo = app.add_subcommand("demo", "train the CNN on digits, save it, load it, show what each cost");
-  demo->add_option("--data", o->data, "a folder with MNIST's, Fashion-MNIST's or CIFAR-10's files; digits are drawn otherwise");
+  demo->add_option("--data", o->data,
+                   "a folder with MNIST's, Fashion-MNIST's or CIFAR-10's files; digits are drawn otherwise");
   demo->add_option("--out", o->out, "where to save the model")->capture_default_str();
-  demo->add_option("--rows", o->rows, "digits to draw for training")->capture_default_str()->check(CLI::Range(1, 10000000));
+  demo->add_option("--rows", o->rows, "digits to draw for training")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10000000));
   demo->add_option("--epochs", o->epochs)->capture_default_str()->check(CLI::Range(1, 1000));
   demo->add_option("--batch", o->batch)->capture_default_str()->check(CLI::Range(1, 65536));
   demo->add_option("--seed", o->seed)->capture_default_str();

@@ -3,8 +3,8 @@
 # Installs what building ingot needs, on Debian 12 or Ubuntu 24.04 and their kin. Does nothing where all is there.
 set -euo pipefail
 
-packages=(g++ cmake ninja-build pkg-config libhwy-dev libopenblas-dev libhdf5-dev nlohmann-json3-dev libcli11-dev
-          libgtest-dev libbenchmark-dev)
+packages=(g++ cmake ninja-build pkg-config libhwy-dev nlohmann-json3-dev libcli11-dev
+          libgtest-dev)
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
   echo "ingot needs these packages (Debian's names), and this system has no apt to install them with:" >&2

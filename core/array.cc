@@ -82,7 +82,8 @@ Array Array::reshape(const Shape& shape) const {
 }
 
 Array Array::slice(int64_t first, int64_t last) const {
-  if (first < 0 || last < first || last > rows()) Fail("rows ", first, " to ", last, " of an array of ", rows(), " rows");
+  if (first < 0 || last < first || last > rows())
+    Fail("rows ", first, " to ", last, " of an array of ", rows(), " rows");
   Array array = *this;
   array.shape_[0] = last - first;
   array.data_ = static_cast<std::byte*>(data_) + static_cast<size_t>(first) * row_bytes();

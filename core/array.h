@@ -47,8 +47,8 @@ class Array {
   std::span<float> floats();
 
   Array copy() const;
-  Array reshape(const Shape& shape) const;                // shares the elements
-  Array slice(int64_t first, int64_t last) const;         // rows first .. last - 1; shares the elements
+  Array reshape(const Shape& shape) const;         // shares the elements
+  Array slice(int64_t first, int64_t last) const;  // rows first .. last - 1; shares the elements
 
  private:
   void Expect(size_t element) const;

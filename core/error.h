@@ -30,8 +30,8 @@ template <class... Parts>
 }
 
 // A mistake of ours, not of the user: never used to check input.
-#define INGOT_CHECK(condition)                                                                      \
-  do {                                                                                              \
+#define INGOT_CHECK(condition)                                                                             \
+  do {                                                                                                     \
     if (!(condition)) ::ingot::Fail("ingot has a bug: " #condition " fails at ", __FILE__, ":", __LINE__); \
   } while (false)
 

@@ -61,13 +61,15 @@ void Fields::seen(const char* key) {
 }
 
 bool Fields::has(const char* key) const {
+  if (!in_) return false;
   const auto found = in_->find(key);
   return found != in_->end() && !found->is_null();
 }
 
 void Fields::fail(const char* key, const std::string& expected) const {
   const auto found = in_ ? in_->find(key) : Json::const_iterator{};
-  Fail(where_, ": '", key, "' is ", in_ && found != in_->end() ? Shown(*found) : "missing", ", ", expected, " was expected");
+  Fail(where_, ": '", key, "' is ", in_ && found != in_->end() ? Shown(*found) : "missing", ", ", expected,
+       " was expected");
 }
 
 void Fields::null(const char* key) {
@@ -105,7 +107,8 @@ void Fields::operator()(const char* key, int64_t& v) {
 void Fields::operator()(const char* key, int& v) {
   int64_t wide = v;
   (*this)(key, wide);
-  if (wide < std::numeric_limits<int>::min() || wide > std::numeric_limits<int>::max()) fail(key, "a number that fits into 32 bits");
+  if (wide < std::numeric_limits<int>::min() || wide > std::numeric_limits<int>::max())
+    fail(key, "a number that fits into 32 bits");
   v = static_cast<int>(wide);
 }
 

@@ -61,23 +61,23 @@ class Fields {
 
   // Types that say themselves how they are written: void Describe(Fields&, const char* key, T&).
   template <class T>
-    requires requires(Fields& f, T& v) { Describe(f, "", v); }
+  requires requires(Fields& f, T& v) { Describe(f, "", v); }
   void operator()(const char* key, T& v) { Describe(*this, key, v); }
 
   // An object of Keras's: {"module", "class_name", "config"}. Reading sets class_name (a bare string names a class
   // with its defaults, null gives ""), then `body` reads the config of that class. `as_name` writes the bare string.
-  void object(const char* key, std::string& class_name, const std::string& module, const std::function<void(Fields&)>& body,
-              bool as_name = false);
+  void object(const char* key, std::string& class_name, const std::string& module,
+              const std::function<void(Fields&)>& body, bool as_name = false);
   // A list of such objects, or of anything.
   void each(const char* key, size_t& count, const std::function<void(Fields&, size_t)>& body);
   // Bounds and such, as text for messages.
   [[noreturn]] void fail(const char* key, const std::string& expected) const;
 
-  void null(const char* key);           // writes null; reading, an Error unless it is null or absent
-  void seen(const char* key);           // reading: the key is known
+  void null(const char* key);                  // writes null; reading, an Error unless it is null or absent
+  void seen(const char* key);                  // reading: the key is known
   void ignore(const char* key) { seen(key); }  // known, without meaning here
-  const Json& raw(const char* key);     // reading
-  Json& raw_out();                      // writing: the whole object
+  const Json& raw(const char* key);            // reading
+  Json& raw_out();                             // writing: the whole object
 
   void Finish();  // reading: Error if a key remains that nobody asked for
 

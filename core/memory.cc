@@ -50,7 +50,8 @@ Block Block::Map(int fd, uint64_t offset, size_t bytes, const std::string& path)
   Block block;
   if (bytes == 0) return block;
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, static_cast<off_t>(offset));
-  if (p == MAP_FAILED) Fail(path, ": ", HumanBytes(bytes), " at offset ", offset, " cannot be mapped: ", std::strerror(errno));
+  if (p == MAP_FAILED)
+    Fail(path, ": ", HumanBytes(bytes), " at offset ", offset, " cannot be mapped: ", std::strerror(errno));
   block.data_ = static_cast<std::byte*>(p);
   block.size_ = bytes;
   block.mapped_ = true;
@@ -65,7 +66,9 @@ Block::~Block() {
 }
 
 Block::Block(Block&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), mapped_(std::exchange(other.mapped_, false)) {}
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      mapped_(std::exchange(other.mapped_, false)) {}
 
 Block& Block::operator=(Block&& other) noexcept {
   std::swap(data_, other.data_);

@@ -16,7 +16,7 @@ namespace ingot {
 
 struct Stream {
   uint64_t seed = 0;
-  uint32_t use = 0;   // which dropout, which weight
+  uint32_t use = 0;  // which dropout, which weight
   uint32_t step = 0;
 };
 

@@ -34,7 +34,9 @@ class ThreadPool {
   template <class F>
   void For(int64_t n, F&& f) {
     using Fn = std::remove_reference_t<F>;
-    Run(n, [](void* context, int64_t i) { (*static_cast<Fn*>(context))(i); }, const_cast<void*>(static_cast<const void*>(&f)));
+    Run(
+        n, [](void* context, int64_t i) { (*static_cast<Fn*>(context))(i); },
+        const_cast<void*>(static_cast<const void*>(&f)));
   }
 
  private:
@@ -45,11 +47,11 @@ class ThreadPool {
   void TakeTiles();
 
   std::vector<std::thread> workers_;
-  std::atomic_flag owned_;             // by the caller whose job the pool runs
-  std::atomic<uint32_t> job_{0};       // counts jobs; idle workers wait for it to change
-  std::atomic<bool> open_{false};      // the job may be joined; what follows is set before and stays until all left
-  std::atomic<int> inside_{0};         // workers that joined, or are about to see that they may not
-  std::atomic<int64_t> next_{0};       // the first tile nobody has taken
+  std::atomic_flag owned_;         // by the caller whose job the pool runs
+  std::atomic<uint32_t> job_{0};   // counts jobs; idle workers wait for it to change
+  std::atomic<bool> open_{false};  // the job may be joined; what follows is set before and stays until all left
+  std::atomic<int> inside_{0};     // workers that joined, or are about to see that they may not
+  std::atomic<int64_t> next_{0};   // the first tile nobody has taken
   std::atomic<bool> stop_{false};
   int64_t tiles_ = 0;
   TileFn fn_ = nullptr;

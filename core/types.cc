@@ -11,9 +11,12 @@ size_t SizeOf(DType dtype) { return dtype == DType::kUint8 ? 1 : 4; }
 
 const char* Name(DType dtype) {
   switch (dtype) {
-    case DType::kFloat32: return "float32";
-    case DType::kInt32: return "int32";
-    case DType::kUint8: return "uint8";
+    case DType::kFloat32:
+      return "float32";
+    case DType::kInt32:
+      return "int32";
+    case DType::kUint8:
+      return "uint8";
   }
   return "?";
 }
@@ -66,9 +69,7 @@ bool Shape::accepts(const Shape& other) const {
                                             [](int64_t a, int64_t b) { return a == kNone || b == kNone || a == b; });
 }
 
-bool Shape::operator==(const Shape& other) const {
-  return std::equal(begin(), end(), other.begin(), other.end());
-}
+bool Shape::operator==(const Shape& other) const { return std::equal(begin(), end(), other.begin(), other.end()); }
 
 std::string Shape::str() const {
   std::string text = "(";

@@ -37,14 +37,14 @@ class Shape {
   const int64_t* end() const { return dims_.data() + rank_; }
   int64_t back() const { return (*this)[-1]; }
 
-  bool known() const;          // no extent is None
-  int64_t count() const;       // elements; 1 for rank 0. REQUIRES: known()
+  bool known() const;     // no extent is None
+  int64_t count() const;  // elements; 1 for rank 0. REQUIRES: known()
   void push_back(int64_t dim);
   Shape from(int first) const { return part(first, rank_); }
-  Shape part(int first, int last) const;         // extents first .. last - 1
-  Shape with(int axis, int64_t dim) const;       // the same but for one extent
-  Shape batched(int64_t n) const;                // (n, *this)
-  bool accepts(const Shape& other) const;        // equal, None standing for any extent
+  Shape part(int first, int last) const;    // extents first .. last - 1
+  Shape with(int axis, int64_t dim) const;  // the same but for one extent
+  Shape batched(int64_t n) const;           // (n, *this)
+  bool accepts(const Shape& other) const;   // equal, None standing for any extent
   bool operator==(const Shape& other) const;
 
   std::string str() const;  // "(None, 28, 28, 1)", as Python writes it

@@ -17,7 +17,8 @@ void Dataset::Check(const std::string& where) const {
   if (x.empty()) Fail(where, ": there is no input x");
   const auto check = [&](const Array& a, const char* what, size_t i) {
     if (a.empty() || a.shape().rank() == 0) Fail(where, ": ", what, "[", i, "] is empty");
-    if (a.rows() != rows()) Fail(where, ": x[0] has ", rows(), " rows, ", what, "[", i, "] has ", a.rows(), "; they must be as many");
+    if (a.rows() != rows())
+      Fail(where, ": x[0] has ", rows(), " rows, ", what, "[", i, "] has ", a.rows(), "; they must be as many");
   };
   for (size_t i = 0; i < x.size(); ++i) check(x[i], "x", i);
   for (size_t i = 0; i < y.size(); ++i) check(y[i], "y", i);

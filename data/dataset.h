@@ -16,7 +16,9 @@ struct Dataset {
   Arrays x, y;
   Array sample_weight;  // empty: all count the same
 
-  static Dataset from_arrays(Arrays x, Arrays y, Array sample_weight = {}) { return {std::move(x), std::move(y), std::move(sample_weight)}; }
+  static Dataset from_arrays(Arrays x, Arrays y, Array sample_weight = {}) {
+    return {std::move(x), std::move(y), std::move(sample_weight)};
+  }
   static Dataset from_arrays(Array x, Array y) { return {{std::move(x)}, {std::move(y)}, {}}; }
 
   int64_t rows() const { return x.empty() ? 0 : x[0].rows(); }

@@ -13,33 +13,137 @@ namespace {
 
 constexpr int kSide = 28;
 
-struct Point { float x, y; };  // x to the right, y down, the digit in 0..1
+struct Point {
+  float x, y;
+};  // x to the right, y down, the digit in 0..1
 using Stroke = std::vector<Point>;
-struct Glyph { int digit; std::vector<Stroke> strokes; };
+struct Glyph {
+  int digit;
+  std::vector<Stroke> strokes;
+};
 
 const std::vector<Glyph>& Glyphs() {
   static const std::vector<Glyph> glyphs = {
-      {0, {{{.50f, .10f}, {.70f, .18f}, {.78f, .50f}, {.70f, .82f}, {.50f, .90f}, {.30f, .82f}, {.22f, .50f}, {.30f, .18f}, {.50f, .10f}}}},
+      {0,
+       {{{.50f, .10f},
+         {.70f, .18f},
+         {.78f, .50f},
+         {.70f, .82f},
+         {.50f, .90f},
+         {.30f, .82f},
+         {.22f, .50f},
+         {.30f, .18f},
+         {.50f, .10f}}}},
       {1, {{{.36f, .26f}, {.52f, .10f}, {.52f, .90f}}}},
       {1, {{{.50f, .10f}, {.50f, .90f}}}},
       {1, {{{.36f, .26f}, {.52f, .10f}, {.52f, .90f}}, {{.32f, .90f}, {.72f, .90f}}}},
-      {2, {{{.22f, .28f}, {.32f, .14f}, {.52f, .10f}, {.70f, .16f}, {.76f, .32f}, {.66f, .50f}, {.42f, .70f}, {.22f, .90f}, {.80f, .90f}}}},
-      {2, {{{.22f, .26f}, {.34f, .12f}, {.56f, .10f}, {.72f, .22f}, {.70f, .42f}, {.48f, .66f}, {.28f, .84f}, {.24f, .74f}, {.40f, .74f}, {.60f, .90f}, {.80f, .84f}}}},
-      {3, {{{.24f, .16f}, {.45f, .10f}, {.68f, .16f}, {.74f, .30f}, {.64f, .44f}, {.44f, .48f}, {.66f, .53f}, {.77f, .68f}, {.68f, .84f}, {.46f, .91f}, {.22f, .84f}}}},
-      {3, {{{.24f, .10f}, {.74f, .10f}, {.48f, .42f}, {.70f, .50f}, {.77f, .68f}, {.66f, .85f}, {.44f, .91f}, {.22f, .82f}}}},
+      {2,
+       {{{.22f, .28f},
+         {.32f, .14f},
+         {.52f, .10f},
+         {.70f, .16f},
+         {.76f, .32f},
+         {.66f, .50f},
+         {.42f, .70f},
+         {.22f, .90f},
+         {.80f, .90f}}}},
+      {2,
+       {{{.22f, .26f},
+         {.34f, .12f},
+         {.56f, .10f},
+         {.72f, .22f},
+         {.70f, .42f},
+         {.48f, .66f},
+         {.28f, .84f},
+         {.24f, .74f},
+         {.40f, .74f},
+         {.60f, .90f},
+         {.80f, .84f}}}},
+      {3,
+       {{{.24f, .16f},
+         {.45f, .10f},
+         {.68f, .16f},
+         {.74f, .30f},
+         {.64f, .44f},
+         {.44f, .48f},
+         {.66f, .53f},
+         {.77f, .68f},
+         {.68f, .84f},
+         {.46f, .91f},
+         {.22f, .84f}}}},
+      {3,
+       {{{.24f, .10f},
+         {.74f, .10f},
+         {.48f, .42f},
+         {.70f, .50f},
+         {.77f, .68f},
+         {.66f, .85f},
+         {.44f, .91f},
+         {.22f, .82f}}}},
       {4, {{{.62f, .90f}, {.62f, .10f}, {.18f, .64f}, {.84f, .64f}}}},
       {4, {{{.28f, .10f}, {.24f, .52f}, {.76f, .52f}}, {{.70f, .12f}, {.66f, .90f}}}},
-      {5, {{{.74f, .10f}, {.32f, .10f}, {.27f, .46f}, {.50f, .40f}, {.70f, .48f}, {.77f, .66f}, {.68f, .84f}, {.46f, .91f}, {.22f, .83f}}}},
-      {6, {{{.68f, .12f}, {.46f, .22f}, {.30f, .42f}, {.23f, .66f}, {.32f, .85f}, {.52f, .91f}, {.70f, .83f}, {.76f, .67f}, {.67f, .53f}, {.48f, .49f}, {.30f, .58f}, {.24f, .68f}}}},
+      {5,
+       {{{.74f, .10f},
+         {.32f, .10f},
+         {.27f, .46f},
+         {.50f, .40f},
+         {.70f, .48f},
+         {.77f, .66f},
+         {.68f, .84f},
+         {.46f, .91f},
+         {.22f, .83f}}}},
+      {6,
+       {{{.68f, .12f},
+         {.46f, .22f},
+         {.30f, .42f},
+         {.23f, .66f},
+         {.32f, .85f},
+         {.52f, .91f},
+         {.70f, .83f},
+         {.76f, .67f},
+         {.67f, .53f},
+         {.48f, .49f},
+         {.30f, .58f},
+         {.24f, .68f}}}},
       {7, {{{.20f, .12f}, {.80f, .12f}, {.60f, .45f}, {.42f, .90f}}}},
       {7, {{{.20f, .12f}, {.80f, .12f}, {.60f, .45f}, {.42f, .90f}}, {{.34f, .50f}, {.72f, .50f}}}},
-      {8, {{{.50f, .48f}, {.30f, .38f}, {.26f, .24f}, {.36f, .12f}, {.50f, .09f}, {.64f, .12f}, {.74f, .24f}, {.70f, .38f}, {.50f, .48f}, {.27f, .60f}, {.22f, .74f}, {.32f, .87f}, {.50f, .91f}, {.68f, .87f}, {.78f, .74f}, {.73f, .60f}, {.50f, .48f}}}},
-      {9, {{{.74f, .36f}, {.66f, .50f}, {.48f, .53f}, {.30f, .46f}, {.24f, .32f}, {.32f, .16f}, {.52f, .10f}, {.70f, .18f}, {.76f, .36f}, {.72f, .62f}, {.60f, .90f}}}},
+      {8,
+       {{{.50f, .48f},
+         {.30f, .38f},
+         {.26f, .24f},
+         {.36f, .12f},
+         {.50f, .09f},
+         {.64f, .12f},
+         {.74f, .24f},
+         {.70f, .38f},
+         {.50f, .48f},
+         {.27f, .60f},
+         {.22f, .74f},
+         {.32f, .87f},
+         {.50f, .91f},
+         {.68f, .87f},
+         {.78f, .74f},
+         {.73f, .60f},
+         {.50f, .48f}}}},
+      {9,
+       {{{.74f, .36f},
+         {.66f, .50f},
+         {.48f, .53f},
+         {.30f, .46f},
+         {.24f, .32f},
+         {.32f, .16f},
+         {.52f, .10f},
+         {.70f, .18f},
+         {.76f, .36f},
+         {.72f, .62f},
+         {.60f, .90f}}}},
   };
   return glyphs;
 }
 
-struct Segment { Point a, b; };
+struct Segment {
+  Point a, b;
+};
 
 float DistanceSquared(const Segment& s, float x, float y) {
   const float dx = s.b.x - s.a.x, dy = s.b.y - s.a.y, length = dx * dx + dy * dy;
@@ -64,7 +168,8 @@ int Draw(float* image, Random random) {
   const float pen = random.Uniform(0.7f, 1.9f), ink = random.Uniform(0.65f, 1.0f);
   std::vector<Segment> segments;
   const auto place = [&](const Point& p) {
-    const float x = (p.x - 0.5f + random.Uniform(-0.055f, 0.055f)) * width, y = (p.y - 0.5f + random.Uniform(-0.055f, 0.055f)) * height;
+    const float x = (p.x - 0.5f + random.Uniform(-0.055f, 0.055f)) * width,
+                y = (p.y - 0.5f + random.Uniform(-0.055f, 0.055f)) * height;
     const float slanted = x - slant * y;
     return Point{left + cosine * slanted - sine * y, top + sine * slanted + cosine * y};
   };
@@ -84,9 +189,13 @@ int Draw(float* image, Random random) {
   for (int y = 0; y < kSide; ++y) {
     for (int x = 0; x < kSide; ++x) {
       float nearest = 1e9f;
-      for (const Segment& s : segments) nearest = std::min(nearest, DistanceSquared(s, static_cast<float>(x), static_cast<float>(y)));
+      for (const Segment& s : segments)
+        nearest = std::min(nearest, DistanceSquared(s, static_cast<float>(x), static_cast<float>(y)));
       const float line = std::clamp(pen + 0.5f - std::sqrt(nearest), 0.0f, 1.0f) * ink;
-      const float dot = std::clamp(1.0f - std::sqrt(DistanceSquared(dash, static_cast<float>(x), static_cast<float>(y))), 0.0f, 1.0f) * 0.7f;
+      const float dot =
+          std::clamp(1.0f - std::sqrt(DistanceSquared(dash, static_cast<float>(x), static_cast<float>(y))), 0.0f,
+                     1.0f) *
+          0.7f;
       const float grain = (random.Uniform() + random.Uniform() + random.Uniform() - 1.5f) * 2 * noise;
       image[y * kSide + x] = std::clamp(std::max(line, dot) + grain, 0.0f, 1.0f);
     }

@@ -17,7 +17,9 @@ namespace ingot {
 Dataset Digits(int64_t n, uint64_t seed = 0, int64_t first = 0);
 
 // MNIST, Fashion-MNIST (idx files) or CIFAR-10 (binary files) from a folder that holds them, scaled to 0..1.
-struct ImageData { Dataset train, test; };
+struct ImageData {
+  Dataset train, test;
+};
 ImageData LoadImages(const std::string& folder);
 
 }  // namespace ingot

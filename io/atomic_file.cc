@@ -54,7 +54,8 @@ void AtomicFile::Write(const void* data, size_t bytes) {
     const ssize_t n = write(fd_, p, std::min<size_t>(bytes, size_t{1} << 30));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0)
-      Fail(temporary_, ": writing stopped after ", size_, " bytes: ", n ? std::strerror(errno) : "nothing was taken", "; '", target_, "' is as it was");
+      Fail(temporary_, ": writing stopped after ", size_, " bytes: ", n ? std::strerror(errno) : "nothing was taken",
+           "; '", target_, "' is as it was");
     p += n;
     bytes -= static_cast<size_t>(n);
     size_ += static_cast<uint64_t>(n);

@@ -15,12 +15,12 @@ namespace ingot {
 
 struct Checkpoint {
   std::shared_ptr<Network> network;
-  Layout layout;                         // weights placed
-  std::shared_ptr<Json> compile;         // as Keras's get_compile_config(); null if not compiled
+  Layout layout;                  // weights placed
+  std::shared_ptr<Json> compile;  // as Keras's get_compile_config(); null if not compiled
   uint64_t seed = 0;
   int64_t iterations = 0;
-  std::vector<std::string> slot_names;   // empty where there is no optimizer state
-  std::shared_ptr<Block> slots;          // one after the other, layout.slot_stride() apart
+  std::vector<std::string> slot_names;  // empty where there is no optimizer state
+  std::shared_ptr<Block> slots;         // one after the other, layout.slot_stride() apart
 };
 
 void WriteIngot(const std::string& path, const Checkpoint& checkpoint);

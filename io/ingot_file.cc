@@ -82,16 +82,22 @@ uint64_t Number(const Json& object, const char* key, const std::string& where) {
   return object[key].get<uint64_t>();
 }
 
-struct Arena { std::string name; uint64_t offset, bytes; };
+struct Arena {
+  std::string name;
+  uint64_t offset, bytes;
+};
 
 std::vector<Arena> ReadArenas(const Json& header, const Preamble& p, const std::string& path) {
-  if (!header.contains("arenas") || !header["arenas"].is_array() || header["arenas"].empty()) Fail(path, ": header lists no arenas");
+  if (!header.contains("arenas") || !header["arenas"].is_array() || header["arenas"].empty())
+    Fail(path, ": header lists no arenas");
   std::vector<Arena> arenas;
   uint64_t end = p.arenas;
   for (const Json& j : header["arenas"]) {
-    Arena a{j.is_object() ? j.value("name", "") : "", Number(j, "offset", path + ", arena"), Number(j, "bytes", path + ", arena")};
+    Arena a{j.is_object() ? j.value("name", "") : "", Number(j, "offset", path + ", arena"),
+            Number(j, "bytes", path + ", arena")};
     if (a.offset % kPage || a.offset < end || a.offset > p.checksums || a.bytes > p.checksums - a.offset)
-      Fail(path, ": arena '", a.name, "' at offset ", a.offset, " of ", a.bytes, " bytes overlaps another or leaves the file");
+      Fail(path, ": arena '", a.name, "' at offset ", a.offset, " of ", a.bytes,
+           " bytes overlaps another or leaves the file");
     end = a.offset + a.bytes;
     arenas.push_back(a);
   }
@@ -103,8 +109,10 @@ void CheckTensors(const Json& header, const Layout& layout, uint64_t arena_bytes
   const auto& variables = layout.variables();
   if (!header.contains("tensors") || !header["tensors"].is_array()) Fail(path, ": header lists no tensors");
   const Json& tensors = header["tensors"];
-  if (tensors.size() != variables.size()) Fail(path, ": holds ", tensors.size(), " weights, its model has ", variables.size());
-  if (arena_bytes != layout.bytes()) Fail(path, ": the weights' arena has ", arena_bytes, " bytes, its model needs ", layout.bytes());
+  if (tensors.size() != variables.size())
+    Fail(path, ": holds ", tensors.size(), " weights, its model has ", variables.size());
+  if (arena_bytes != layout.bytes())
+    Fail(path, ": the weights' arena has ", arena_bytes, " bytes, its model needs ", layout.bytes());
   for (size_t i = 0; i < tensors.size(); ++i) {
     const Variable& v = *variables[i];
     const std::string name = v.layer + "/" + v.name, where = path + ", weight " + std::to_string(i) + " (" + name + ")";
@@ -115,7 +123,8 @@ void CheckTensors(const Json& header, const Layout& layout, uint64_t arena_bytes
     f("dtype", dtype);
     f("shape", shape);
     if (got_name != name || dtype != Name(v.dtype) || !(shape == v.shape))
-      Fail(where, ": the file has ", got_name, " ", dtype, " ", shape, ", its model expects ", Name(v.dtype), " ", v.shape);
+      Fail(where, ": the file has ", got_name, " ", dtype, " ", shape, ", its model expects ", Name(v.dtype), " ",
+           v.shape);
     if (Number(tensors[i], "offset", where) != layout.offset(i) || Number(tensors[i], "bytes", where) != v.bytes())
       Fail(where, ": lies elsewhere than the model's layout says; the file is damaged");
   }
@@ -135,7 +144,11 @@ void WriteIngot(const std::string& path, const Checkpoint& c) {
     const Variable& v = *layout.variables()[i];
     Json shape = Json::array();
     for (const int64_t dim : v.shape) shape.push_back(dim);
-    header["tensors"].push_back({{"name", v.layer + "/" + v.name}, {"dtype", Name(v.dtype)}, {"shape", shape}, {"offset", layout.offset(i)}, {"bytes", v.bytes()}});
+    header["tensors"].push_back({{"name", v.layer + "/" + v.name},
+                                 {"dtype", Name(v.dtype)},
+                                 {"shape", shape},
+                                 {"offset", layout.offset(i)},
+                                 {"bytes", v.bytes()}});
   }
   // Offsets stand in the header and depend on its length: they are written as numbers of fixed width, by a first pass.
   std::string text;
@@ -215,11 +228,13 @@ Checkpoint ReadIngot(const std::string& path, const CustomObjects* custom) {
   ReadAt(file.fd, &p, sizeof p, 0, path);
   if (std::memcmp(p.magic, kMagic, sizeof kMagic) != 0) Fail(path, ": is not an .ingot file (its first bytes differ)");
   if (p.byte_order != 0x01020304) Fail(path, ": was written with another byte order");
-  if (p.version != 1) Fail(path, ": has version ", p.version, " of the format, this ingot reads version 1; use a newer one");
-  if (p.preamble_crc != Crc32c(&p, offsetof(Preamble, preamble_crc))) Fail(path, ": the first 64 bytes are damaged (checksum differs)");
+  if (p.version != 1)
+    Fail(path, ": has version ", p.version, " of the format, this ingot reads version 1; use a newer one");
+  if (p.preamble_crc != Crc32c(&p, offsetof(Preamble, preamble_crc)))
+    Fail(path, ": the first 64 bytes are damaged (checksum differs)");
   if (p.file_bytes != size) Fail(path, ": has ", size, " bytes and says ", p.file_bytes, "; it was cut or appended to");
-  if (p.header_bytes > kMaxHeader || p.header_bytes > size - sizeof p || p.arenas % kPage || p.arenas < sizeof p + p.header_bytes ||
-      p.checksums < p.arenas || p.checksums > size || p.chunk != kChunk ||
+  if (p.header_bytes > kMaxHeader || p.header_bytes > size - sizeof p || p.arenas % kPage ||
+      p.arenas < sizeof p + p.header_bytes || p.checksums < p.arenas || p.checksums > size || p.chunk != kChunk ||
       size - p.checksums != (p.checksums - p.arenas + kChunk - 1) / kChunk * sizeof(uint32_t))
     Fail(path, ": its offsets do not fit its size; the file is damaged");
   std::string text(p.header_bytes, '\0');
@@ -240,15 +255,19 @@ Checkpoint ReadIngot(const std::string& path, const CustomObjects* custom) {
   }
   if (arenas.size() > 1) {
     for (size_t s = 1; s < arenas.size(); ++s) {
-      if (arenas[s].bytes != c.layout.trainable_bytes() || arenas[s].offset != arenas[1].offset + (s - 1) * c.layout.slot_stride())
+      if (arenas[s].bytes != c.layout.trainable_bytes() ||
+          arenas[s].offset != arenas[1].offset + (s - 1) * c.layout.slot_stride())
         Fail(path, ": optimizer slot '", arenas[s].name, "' does not have the layout of the weights");
       c.slot_names.push_back(arenas[s].name);
     }
-    c.slots = std::make_shared<Block>(Block::Map(file.fd, arenas[1].offset, c.layout.slot_stride() * c.slot_names.size(), path));
+    c.slots = std::make_shared<Block>(
+        Block::Map(file.fd, arenas[1].offset, c.layout.slot_stride() * c.slot_names.size(), path));
   }
   if (header.contains("compile") && !header["compile"].is_null()) c.compile = std::make_shared<Json>(header["compile"]);
-  const std::string seed = header.contains("seed") && header["seed"].is_string() ? header["seed"].get<std::string>() : "";
-  if (seed.empty() || seed.size() > 20 || seed.find_first_not_of("0123456789") != std::string::npos) Fail(path, ": 'seed' is not a number");
+  const std::string seed =
+      header.contains("seed") && header["seed"].is_string() ? header["seed"].get<std::string>() : "";
+  if (seed.empty() || seed.size() > 20 || seed.find_first_not_of("0123456789") != std::string::npos)
+    Fail(path, ": 'seed' is not a number");
   c.seed = std::stoull(seed);
   c.iterations = static_cast<int64_t>(Number(header, "iterations", path));
   return c;

@@ -35,7 +35,9 @@ std::string StringAt(const Json& object, const char* key, const std::string& whe
   return value.get<std::string>();
 }
 
-bool IsHistory(const Json& j) { return j.is_array() && j.size() >= 3 && j[0].is_string() && j[1].is_number_integer() && j[2].is_number_integer(); }
+bool IsHistory(const Json& j) {
+  return j.is_array() && j.size() >= 3 && j[0].is_string() && j[1].is_number_integer() && j[2].is_number_integer();
+}
 
 History ReadHistory(const Json& j, const std::string& where) {
   if (!IsHistory(j)) Bad(where, "a tensor is written as [layer, call, output]", j);
@@ -63,7 +65,8 @@ void CollectHistories(const Json& j, const std::string& where, std::vector<Histo
 void CheckKwargs(const Json& call, const std::string& where) {
   if (!call.is_object() || !call.contains("kwargs") || !call["kwargs"].is_object()) return;
   for (const auto& [key, value] : call["kwargs"].items())
-    if (!value.is_null() && key != "mask" && key != "training") Bad(where, "a call has the argument '" + key + "', which ingot does not support", value);
+    if (!value.is_null() && key != "mask" && key != "training")
+      Bad(where, "a call has the argument '" + key + "', which ingot does not support", value);
 }
 
 class Reader {
@@ -80,7 +83,8 @@ class Reader {
     else if (kind == "Functional" || kind == "Model")
       network = Functional(config, nesting);
     else
-      Fail("model is of class '", kind, "'; Sequential and Functional models can be read, a subclass only by its weights");
+      Fail("model is of class '", kind,
+           "'; Sequential and Functional models can be read, a subclass only by its weights");
     if (config.is_object() && config.contains("trainable") && config["trainable"] == false) network->trainable = false;
     return network;
   }
@@ -89,7 +93,8 @@ class Reader {
   Layer OneLayer(const Json& layer, int nesting) {
     const std::string kind = StringAt(layer, "class_name", "layer");
     const Json& config = At(layer, "config", "layer");
-    if ((kind == "Sequential" || kind == "Functional" || kind == "Model") && !(custom_ && custom_->find<LayerFactory>(kind))) {
+    if ((kind == "Sequential" || kind == "Functional" || kind == "Model") &&
+        !(custom_ && custom_->find<LayerFactory>(kind))) {
       const auto network = Model(layer, nesting + 1);
       if (layer.contains("name") && layer["name"].is_string()) network->name = layer["name"].get<std::string>();
       return Layer(network);
@@ -99,20 +104,27 @@ class Reader {
 
   std::shared_ptr<Network> Sequence(const Json& config, int nesting) {
     const Json& list = config.is_array() ? config : At(config, "layers", "Sequential");  // Keras 1 wrote a bare list
-    const std::string name = config.is_object() && config.contains("name") ? StringAt(config, "name", "Sequential") : "sequential";
+    const std::string name =
+        config.is_object() && config.contains("name") ? StringAt(config, "name", "Sequential") : "sequential";
     if (!list.is_array()) Bad("model '" + name + "'", "'layers' must be a list", list);
     std::vector<Layer> layers;
     for (const Json& item : list) {
       Layer layer = OneLayer(item, nesting);
       // Keras 2 kept the input's shape with the first layer.
       const Json& inner = item["config"];
-      const bool shaped = layers.empty() && layer.def().class_name() != "InputLayer" && inner.is_object() && inner.contains("batch_input_shape");
-      if (shaped) layers.push_back(LayerFromConfig("InputLayer", {{"batch_input_shape", inner["batch_input_shape"]}, {"name", layer.name() + "_input"}}, custom_));
+      const bool shaped = layers.empty() && layer.def().class_name() != "InputLayer" && inner.is_object() &&
+                          inner.contains("batch_input_shape");
+      if (shaped)
+        layers.push_back(LayerFromConfig(
+            "InputLayer", {{"batch_input_shape", inner["batch_input_shape"]}, {"name", layer.name() + "_input"}},
+            custom_));
       layers.push_back(std::move(layer));
     }
     const bool starts = !layers.empty() && layers[0].def().class_name() == "InputLayer";
     if (!starts && config.is_object() && config.contains("build_input_shape") && config["build_input_shape"].is_array())
-      layers.insert(layers.begin(), LayerFromConfig("InputLayer", {{"batch_shape", config["build_input_shape"]}, {"name", "input_layer"}}, custom_));
+      layers.insert(layers.begin(),
+                    LayerFromConfig("InputLayer",
+                                    {{"batch_shape", config["build_input_shape"]}, {"name", "input_layer"}}, custom_));
     return std::make_shared<Network>(std::move(layers), name);
   }
 
@@ -122,12 +134,16 @@ class Reader {
     const Json& list = At(config, "layers", where);
     if (!list.is_array()) Bad(where, "'layers' must be a list", list);
 
-    struct Item { Layer layer; std::vector<std::vector<History>> calls; };
+    struct Item {
+      Layer layer;
+      std::vector<std::vector<History>> calls;
+    };
     std::vector<Item> items;
     std::unordered_map<std::string, size_t> by_name;
     for (const Json& j : list) {
       Item item{OneLayer(j, nesting), {}};
-      const std::string layer_name = j.contains("name") && j["name"].is_string() ? j["name"].get<std::string>() : item.layer.name();
+      const std::string layer_name =
+          j.contains("name") && j["name"].is_string() ? j["name"].get<std::string>() : item.layer.name();
       if (j.contains("inbound_nodes")) {
         for (const Json& call : j["inbound_nodes"]) {
           CheckKwargs(call, "layer '" + layer_name + "'");
@@ -143,7 +159,8 @@ class Reader {
     std::map<std::pair<size_t, int64_t>, Tensors> made;
     const auto tensor = [&](const History& h) -> const Tensor* {
       const auto layer = by_name.find(h.layer);
-      if (layer == by_name.end()) Fail(where, ": a call takes the output of layer '", h.layer, "', which is not in the model");
+      if (layer == by_name.end())
+        Fail(where, ": a call takes the output of layer '", h.layer, "', which is not in the model");
       const auto found = made.find({layer->second, h.call});
       if (found == made.end()) return nullptr;
       if (h.output < 0 || h.output >= static_cast<int64_t>(found->second.size()))
@@ -168,7 +185,8 @@ class Reader {
           later.push_back({i, c});
       }
       if (later.size() == pending.size())
-        Fail(where, ": layer '", items[later[0].first].layer.name(), "' waits for tensors that are never made: the calls form a cycle, or one is missing");
+        Fail(where, ": layer '", items[later[0].first].layer.name(),
+             "' waits for tensors that are never made: the calls form a cycle, or one is missing");
       pending = std::move(later);
     }
 
@@ -200,17 +218,28 @@ Json LayerObject(const Layer& layer) {
   if (const auto* network = dynamic_cast<const Network*>(&layer.def())) return NetworkConfig(*network);
   Json config = LayerConfig(layer.def());
   if (layer.def().class_name() != "InputLayer")
-    config["dtype"] = {{"module", "keras"}, {"class_name", "DTypePolicy"}, {"config", {{"name", "float32"}}}, {"registered_name", nullptr}};
-  return {{"module", "keras.layers"}, {"class_name", layer.def().class_name()}, {"config", config}, {"registered_name", nullptr}};
+    config["dtype"] = {{"module", "keras"},
+                       {"class_name", "DTypePolicy"},
+                       {"config", {{"name", "float32"}}},
+                       {"registered_name", nullptr}};
+  return {{"module", "keras.layers"},
+          {"class_name", layer.def().class_name()},
+          {"config", config},
+          {"registered_name", nullptr}};
 }
 
 }  // namespace
 
-std::shared_ptr<Network> NetworkFromConfig(const Json& model, const CustomObjects* custom) { return Reader(custom).Model(model, 0); }
+std::shared_ptr<Network> NetworkFromConfig(const Json& model, const CustomObjects* custom) {
+  return Reader(custom).Model(model, 0);
+}
 
 Json NetworkConfig(const Network& network) {
   Json config = {{"name", network.name}, {"trainable", network.trainable}};
-  config["dtype"] = {{"module", "keras"}, {"class_name", "DTypePolicy"}, {"config", {{"name", "float32"}}}, {"registered_name", nullptr}};
+  config["dtype"] = {{"module", "keras"},
+                     {"class_name", "DTypePolicy"},
+                     {"config", {{"name", "float32"}}},
+                     {"registered_name", nullptr}};
   Json layers = Json::array();
   if (network.sequential()) {
     if (!network.input_layers().empty()) layers.push_back(LayerObject(network.input_layers()[0]));
@@ -223,17 +252,22 @@ Json NetworkConfig(const Network& network) {
   // Which layer, call and output each tensor is.
   std::map<int, History> history;
   std::map<const LayerDef*, int64_t> calls;
-  for (size_t i = 0; i < network.input_layers().size(); ++i) history[static_cast<int>(i)] = {network.input_layers()[i].name(), 0, 0};
+  for (size_t i = 0; i < network.input_layers().size(); ++i)
+    history[static_cast<int>(i)] = {network.input_layers()[i].name(), 0, 0};
   for (const Network::Node& node : network.nodes()) {
     const int64_t call = calls[&node.layer.def()]++;
-    for (size_t i = 0; i < node.out.size(); ++i) history[node.out[i]] = {node.layer.name(), call, static_cast<int64_t>(i)};
+    for (size_t i = 0; i < node.out.size(); ++i)
+      history[node.out[i]] = {node.layer.name(), call, static_cast<int64_t>(i)};
   }
   const TensorSpecs specs = network.specs();
   const auto tensor = [&](int id) {
     const History& h = history.at(id);
     const TensorSpec& spec = specs[static_cast<size_t>(id)];
     return Json{{"class_name", "__keras_tensor__"},
-                {"config", {{"shape", ShapeJson(spec.shape)}, {"dtype", Name(spec.dtype)}, {"keras_history", {h.layer, h.call, h.output}}}}};
+                {"config",
+                 {{"shape", ShapeJson(spec.shape)},
+                  {"dtype", Name(spec.dtype)},
+                  {"keras_history", {h.layer, h.call, h.output}}}}};
   };
   for (const Layer& layer : network.layers()) {
     Json object = LayerObject(layer);
@@ -251,10 +285,14 @@ Json NetworkConfig(const Network& network) {
   config["layers"] = layers;
   Json inputs = Json::array(), outputs = Json::array();
   for (const Layer& layer : network.input_layers()) inputs.push_back({layer.name(), 0, 0});
-  for (const int id : network.output_ids()) outputs.push_back({history.at(id).layer, history.at(id).call, history.at(id).output});
+  for (const int id : network.output_ids())
+    outputs.push_back({history.at(id).layer, history.at(id).call, history.at(id).output});
   config["input_layers"] = inputs.size() == 1 ? inputs[0] : inputs;
   config["output_layers"] = outputs.size() == 1 ? outputs[0] : outputs;
-  return {{"module", "keras.src.models.functional"}, {"class_name", "Functional"}, {"config", config}, {"registered_name", "Functional"}};
+  return {{"module", "keras.src.models.functional"},
+          {"class_name", "Functional"},
+          {"config", config},
+          {"registered_name", "Functional"}};
 }
 
 Json ParseJson(std::string_view text, const std::string& where) {

@@ -14,10 +14,13 @@
 
 namespace ingot {
 
-#define INGOT_FORMULAS(X) \
-  X(Affine) X(Abs) X(Square) X(Sqrt) X(Rsqrt) X(Exp) X(Log) X(Relu) X(LeakyRelu) X(Elu) X(Celu) X(Selu) X(Softplus) X(Softsign)   \
-  X(Sigmoid) X(HardSigmoid) X(Silu) X(HardSilu) X(Gelu) X(GeluTanh) X(Tanh) X(TanhShrink) X(HardTanh) X(HardShrink)  \
-  X(SoftShrink) X(Squareplus) X(LogSigmoid) X(SparsePlus) X(SparseSigmoid) X(Threshold) X(Mish)
+// clang-format off
+#define INGOT_FORMULAS(X)                                                                                             \
+  X(Affine)                                                                                                           \
+  X(Abs) X(Square) X(Sqrt) X(Rsqrt) X(Exp) X(Log) X(Relu) X(LeakyRelu) X(Elu) X(Celu) X(Selu) X(Softplus) X(Softsign) \
+      X(Sigmoid) X(HardSigmoid) X(Silu) X(HardSilu) X(Gelu) X(GeluTanh) X(Tanh) X(TanhShrink) X(HardTanh)             \
+          X(HardShrink) X(SoftShrink) X(Squareplus) X(LogSigmoid) X(SparsePlus) X(SparseSigmoid) X(Threshold) X(Mish)
+// clang-format on
 
 enum class Formula : uint16_t {
 #define X(name) k##name,
@@ -46,7 +49,7 @@ F Between(F x, float low, float high, F inside) {
   return Select(x <= F(low), F(0.0f), Select(x >= F(high), F(0.0f), inside + x * F(0.0f)));
 }
 
-struct AffineFormula { // p0 x + p1
+struct AffineFormula {  // p0 x + p1
   static constexpr bool kFromOutput = false;
   template <class F>
   static F Value(F x, [[maybe_unused]] const float* p) {
@@ -90,7 +93,7 @@ struct SqrtFormula {
     return F(0.5f) / y;
   }
 };
-struct RsqrtFormula { // y' = -y^3 / 2
+struct RsqrtFormula {  // y' = -y^3 / 2
   static constexpr bool kFromOutput = true;
   template <class F>
   static F Value(F x, [[maybe_unused]] const float* p) {
@@ -123,7 +126,7 @@ struct LogFormula {
     return F(1.0f) / x;
   }
 };
-struct ReluFormula { // negative slope, maximum (none if negative), threshold
+struct ReluFormula {  // negative slope, maximum (none if negative), threshold
   static constexpr bool kFromOutput = false;
   template <class F>
   static F Value(F x, [[maybe_unused]] const float* p) {
@@ -151,7 +154,7 @@ struct LeakyReluFormula {  // slope below 0
     return Select(x < F(0.0f), F(p[0]), F(1.0f));
   }
 };
-struct EluFormula { // alpha
+struct EluFormula {  // alpha
   static constexpr bool kFromOutput = false;
   template <class F>
   static F Value(F x, [[maybe_unused]] const float* p) {
@@ -162,7 +165,7 @@ struct EluFormula { // alpha
     return Select(x > F(0.0f), F(1.0f), F(p[0]) * Exp(Min(x, F(0.0f))));
   }
 };
-struct CeluFormula { // alpha
+struct CeluFormula {  // alpha
   static constexpr bool kFromOutput = false;
   template <class F>
   static F Value(F x, [[maybe_unused]] const float* p) {
@@ -218,7 +221,7 @@ struct SigmoidFormula {
     return y * (F(1.0f) - y);
   }
 };
-struct HardSigmoidFormula { // relu6(x + 3) / 6
+struct HardSigmoidFormula {  // relu6(x + 3) / 6
   static constexpr bool kFromOutput = false;
   template <class F>
   static F Value(F x, [[maybe_unused]] const float* p) {
@@ -253,7 +256,7 @@ struct HardSiluFormula {
     return gate + x * Between(x, -3, 3, F(1 / 6.0f));
   }
 };
-struct GeluFormula { // x times the normal distribution function
+struct GeluFormula {  // x times the normal distribution function
   static constexpr bool kFromOutput = false;
   template <class F>
   static F Value(F x, [[maybe_unused]] const float* p) {
@@ -310,10 +313,10 @@ struct HardTanhFormula {
   }
   template <class F>
   static F Slope([[maybe_unused]] F x, [[maybe_unused]] const float* p) {
-    return Between(x, -1, 1, F(1.0f));
+    return Select(Abs(x) <= F(1.0f), F(1.0f), F(0.0f));  // Keras: 1 at both ends
   }
 };
-struct HardShrinkFormula { // threshold
+struct HardShrinkFormula {  // threshold
   static constexpr bool kFromOutput = false;
   template <class F>
   static F Value(F x, [[maybe_unused]] const float* p) {
@@ -324,7 +327,7 @@ struct HardShrinkFormula { // threshold
     return Select(Abs(x) <= F(p[0]), F(0.0f), F(1.0f));
   }
 };
-struct SoftShrinkFormula { // threshold
+struct SoftShrinkFormula {  // threshold
   static constexpr bool kFromOutput = false;
   template <class F>
   static F Value(F x, [[maybe_unused]] const float* p) {
@@ -335,7 +338,7 @@ struct SoftShrinkFormula { // threshold
     return Select(Abs(x) > F(p[0]), F(1.0f), F(0.0f));
   }
 };
-struct SquareplusFormula { // b
+struct SquareplusFormula {  // b
   static constexpr bool kFromOutput = false;
   template <class F>
   static F Value(F x, [[maybe_unused]] const float* p) {
@@ -376,10 +379,11 @@ struct SparseSigmoidFormula {
   }
   template <class F>
   static F Slope([[maybe_unused]] F x, [[maybe_unused]] const float* p) {
-    return Between(x, -1, 1, F(0.5f));
+    // Keras: half the slope at both ends, where a maximum (minimum) has two equal operands.
+    return Select(Abs(x) < F(1.0f), F(0.5f), Select(Abs(x) == F(1.0f), F(0.25f), F(0.0f)));
   }
 };
-struct ThresholdFormula { // threshold, value below it
+struct ThresholdFormula {  // threshold, value below it
   static constexpr bool kFromOutput = false;
   template <class F>
   static F Value(F x, [[maybe_unused]] const float* p) {
@@ -406,17 +410,23 @@ struct MishFormula {
 }  // namespace formulas
 
 // Whether a formula's slope is taken from its output. ReLU's can be taken from either: y > 0 where x > 0.
+// clang-format off
 constexpr bool GradFromOutput(Formula formula, const float* p) {
   switch (formula) {
-    case Formula::kRelu: return p[0] == 0 && p[2] == 0;
-#define X(name) \
-  case Formula::k##name: return formulas::name##Formula::kFromOutput;
-      X(Affine) X(Abs) X(Square) X(Sqrt) X(Rsqrt) X(Exp) X(Log) X(LeakyRelu) X(Elu) X(Celu) X(Selu) X(Softplus) X(Softsign)
-      X(Sigmoid) X(HardSigmoid) X(Silu) X(HardSilu) X(Gelu) X(GeluTanh) X(Tanh) X(TanhShrink) X(HardTanh) X(HardShrink)
-      X(SoftShrink) X(Squareplus) X(LogSigmoid) X(SparsePlus) X(SparseSigmoid) X(Threshold) X(Mish)
+    case Formula::kRelu:
+      return p[0] == 0 && p[2] == 0;
+#define X(name)          \
+  case Formula::k##name: \
+    return formulas::name##Formula::kFromOutput;
+      X(Affine)
+      X(Abs) X(Square) X(Sqrt) X(Rsqrt) X(Exp) X(Log) X(LeakyRelu) X(Elu) X(Celu) X(Selu) X(Softplus) X(Softsign)
+          X(Sigmoid) X(HardSigmoid) X(Silu) X(HardSilu) X(Gelu) X(GeluTanh) X(Tanh) X(TanhShrink) X(HardTanh)
+              X(HardShrink) X(SoftShrink) X(Squareplus) X(LogSigmoid) X(SparsePlus) X(SparseSigmoid) X(Threshold)
+                  X(Mish)
 #undef X
   }
   return false;
 }
+// clang-format on
 
 }  // namespace ingot

@@ -35,7 +35,8 @@ Cost CostOf(Kernel kernel, const Call& call) {
       const Shape& w = call.in[1].shape;
       const bool forward = kernel == Kernel::kConv2D || kernel == Kernel::kDepthwise;
       const bool depthwise = kernel == Kernel::kDepthwise || kernel == Kernel::kDepthwiseGradInput;
-      cost.flops = 2 * count(forward ? call.out[0] : call.in[0]) * static_cast<double>(w[0] * w[1] * (depthwise ? 1 : w[2]));
+      cost.flops =
+          2 * count(forward ? call.out[0] : call.in[0]) * static_cast<double>(w[0] * w[1] * (depthwise ? 1 : w[2]));
       break;
     }
     case Kernel::kConv2DGradKernel:

@@ -18,60 +18,63 @@
 namespace ingot {
 
 // Operands, in order: inputs -> outputs. `in place` marks kernels whose first output may lie where an input lay.
-#define INGOT_KERNELS(X)                                                                               \
-  X(Fill)               /* -> y                                   FillAttrs                        */ \
-  X(Copy)               /* x -> y                                 same count                       */ \
-  X(CopyBox)            /* x -> y (kept where not written)        BoxAttrs                         */ \
-  X(Cast)               /* x -> y                                 int32 or uint8 to float32        */ \
-  X(Transpose)          /* x -> y                                 PermuteAttrs                     */ \
-  X(Unary)              /* x -> y                                 UnaryAttrs, in place             */ \
-  X(UnaryGrad)          /* x or y, dy -> dx                       UnaryAttrs, in place             */ \
-  X(Binary)             /* a, b -> y                              BinaryAttrs, broadcasts; in place if equal */ \
-  X(BinaryGrad)         /* a, b, dy -> d of the full shape        BinaryAttrs (maximum, minimum, divide) */ \
-  X(Reduce)             /* x -> y                                 ReduceAttrs                      */ \
-  X(ReduceMaxGrad)      /* x, y, dy -> dx                         ReduceAttrs: shared among equals */ \
-  X(Broadcast)          /* x -> y                                 axes of 1 repeated               */ \
-  X(Softmax)            /* x -> y                                 AxisAttrs, in place              */ \
-  X(SoftmaxGrad)        /* y, dy -> dx                            AxisAttrs, in place              */ \
-  X(LogSoftmax)         /* x -> y                                 AxisAttrs, in place              */ \
-  X(LogSoftmaxGrad)     /* y, dy -> dx                            AxisAttrs, in place              */ \
-  X(Gemm)               /* a, b [, bias] -> c                     GemmAttrs                        */ \
-  X(ColumnSum)          /* x (rows, n) -> y (n)                                                    */ \
-  X(Conv2D)             /* x, w [, bias] -> y                     ConvAttrs                        */ \
-  X(Conv2DGradInput)    /* dy, w -> dx                            ConvAttrs                        */ \
-  X(Conv2DGradKernel)   /* x, dy -> dw                            ConvAttrs                        */ \
-  X(Depthwise)          /* x, w [, bias] -> y                     ConvAttrs                        */ \
-  X(DepthwiseGradInput) /* dy, w -> dx                            ConvAttrs                        */ \
-  X(DepthwiseGradKernel) /* x, dy -> dw                           ConvAttrs                        */ \
-  X(MaxPool)            /* x -> y [, index]                       PoolAttrs                        */ \
-  X(MaxPoolGrad)        /* dy, index -> dx                        PoolAttrs                        */ \
-  X(AvgPool)            /* x -> y                                 PoolAttrs                        */ \
-  X(AvgPoolGrad)        /* dy -> dx                               PoolAttrs                        */ \
-  X(BatchNorm)          /* x, gamma, beta, moving mean, moving var -> y, mean, rstd   NormAttrs: of the batch, moves the moving ones */ \
-  X(BatchNormGrad)      /* x, gamma, mean, rstd, dy -> dx, dgamma, dbeta              NormAttrs    */ \
-  X(BatchNormInfer)     /* x, gamma, beta, mean, var -> y         NormAttrs, in place              */ \
-  X(Normalize)          /* x (rows, n) -> y, rstd (rows)          NormAttrs                        */ \
-  X(NormalizeGrad)      /* y, rstd, dy -> dx                      NormAttrs                        */ \
-  X(Dropout)            /* x -> y                                 DropoutAttrs, in place; its own gradient */ \
-  X(GaussianNoise)      /* x -> y                                 DropoutAttrs (rate: stddev), in place */ \
-  X(Gather)             /* table, ids -> y                                                         */ \
-  X(ScatterAdd)         /* ids, dy -> dtable                                                       */ \
-  X(Resample)           /* x, taps of rows, taps of columns -> y  ResampleAttrs                    */ \
-  X(ResampleGrad)       /* dy, taps of rows, taps of columns -> dx ResampleAttrs                   */ \
-  X(ElementLoss)        /* true, pred (rows, n) -> loss (rows)    LossAttrs                        */ \
-  X(ElementLossGrad)    /* true, pred, dloss (rows) -> dpred      LossAttrs                        */ \
-  X(Crossentropy)       /* true, logits or p (rows, n) -> loss (rows) [, p]    CrossentropyAttrs   */ \
-  X(CrossentropyGrad)   /* true, p, dloss (rows) -> dpred         CrossentropyAttrs                */ \
-  X(LossReduce)         /* loss (n) [, weight (n)] -> scalar      ReductionAttrs                   */ \
-  X(LossReduceGrad)     /* dscalar or 1, [weight (n)] -> dloss (n) ReductionAttrs                  */ \
-  X(Penalty)            /* w -> scalar                            PenaltyAttrs: l1 |w| + l2 w^2    */ \
-  X(PenaltyGrad)        /* w, g [, dscalar] -> g                  PenaltyAttrs, in place           */ \
-  X(MetricUpdate)       /* true, pred [, weight] -> state         MetricAttrs                      */ \
-  X(ClipByValue)        /* g -> g                                 ClipAttrs, in place              */ \
-  X(ClipByNorm)         /* g -> g                                 ClipAttrs: one tensor, in place  */ \
-  X(ClipByGlobalNorm)   /* g... -> g...                           ClipAttrs: all of them, in place */ \
-  X(Update)             /* w, g, slots... -> w, slots...          UpdateAttrs                      */ \
-  X(Custom)             /* what the user's function takes -> gives    CustomAttrs                  */
+// clang-format off
+#define INGOT_KERNELS(X)                                                                                               \
+  X(Fill)                /* -> y                                   FillAttrs                        */                 \
+  X(Copy)                /* x -> y                                 same count                       */                 \
+  X(CopyBox)             /* x -> y (kept where not written)        BoxAttrs                         */                 \
+  X(Cast)                /* x -> y                                 int32 or uint8 to float32        */                 \
+  X(Transpose)           /* x -> y                                 PermuteAttrs                     */                 \
+  X(Unary)               /* x -> y                                 UnaryAttrs, in place             */                 \
+  X(UnaryGrad)           /* x or y, dy -> dx                       UnaryAttrs, in place             */                 \
+  X(Binary)              /* a, b -> y                              BinaryAttrs, broadcasts; in place if equal */       \
+  X(BinaryGrad)          /* a, b, dy -> d of the full shape        BinaryAttrs (maximum, minimum, divide) */           \
+  X(Reduce)              /* x -> y                                 ReduceAttrs                      */                 \
+  X(ReduceMaxGrad)       /* x, y, dy -> dx                         ReduceAttrs: shared among equals */                 \
+  X(Broadcast)           /* x -> y                                 axes of 1 repeated               */                 \
+  X(Softmax)             /* x -> y                                 AxisAttrs, in place              */                 \
+  X(SoftmaxGrad)         /* y, dy -> dx                            AxisAttrs, in place              */                 \
+  X(LogSoftmax)          /* x -> y                                 AxisAttrs, in place              */                 \
+  X(LogSoftmaxGrad)      /* y, dy -> dx                            AxisAttrs, in place              */                 \
+  X(Gemm)                /* a, b [, bias] -> c                     GemmAttrs                        */                 \
+  X(ColumnSum)           /* x (rows, n) -> y (n)                                                    */                 \
+  X(Conv2D)              /* x, w [, bias] -> y                     ConvAttrs                        */                 \
+  X(Conv2DGradInput)     /* dy, w -> dx                            ConvAttrs                        */                 \
+  X(Conv2DGradKernel)    /* x, dy -> dw                            ConvAttrs                        */                 \
+  X(Depthwise)           /* x, w [, bias] -> y                     ConvAttrs                        */                 \
+  X(DepthwiseGradInput)  /* dy, w -> dx                            ConvAttrs                        */                 \
+  X(DepthwiseGradKernel) /* x, dy -> dw                           ConvAttrs                        */                  \
+  X(MaxPool)             /* x -> y [, index]                       PoolAttrs                        */                 \
+  X(MaxPoolGrad)         /* dy, index -> dx                        PoolAttrs                        */                 \
+  X(AvgPool)             /* x -> y                                 PoolAttrs                        */                 \
+  X(AvgPoolGrad)         /* dy -> dx                               PoolAttrs                        */                 \
+  X(BatchNorm) /* x, gamma, beta, moving mean, moving var -> y, mean, rstd   NormAttrs: of the batch, moves the moving \
+                  ones */                                                                                              \
+  X(BatchNormGrad)    /* x, gamma, mean, rstd, dy -> dx, dgamma, dbeta              NormAttrs    */                    \
+  X(BatchNormInfer)   /* x, gamma, beta, mean, var -> y         NormAttrs, in place              */                    \
+  X(Normalize)        /* x (rows, n) -> y, rstd (rows)          NormAttrs                        */                    \
+  X(NormalizeGrad)    /* y, rstd, dy -> dx                      NormAttrs                        */                    \
+  X(Dropout)          /* x -> y                                 DropoutAttrs, in place; its own gradient */            \
+  X(GaussianNoise)    /* x -> y                                 DropoutAttrs (rate: stddev), in place */               \
+  X(Gather)           /* table, ids -> y                                                         */                    \
+  X(ScatterAdd)       /* ids, dy -> dtable                                                       */                    \
+  X(Resample)         /* x, taps of rows, taps of columns -> y  ResampleAttrs                    */                    \
+  X(ResampleGrad)     /* dy, taps of rows, taps of columns -> dx ResampleAttrs                   */                    \
+  X(ElementLoss)      /* true, pred (rows, n) -> loss (rows)    LossAttrs                        */                    \
+  X(ElementLossGrad)  /* true, pred, dloss (rows) -> dpred      LossAttrs                        */                    \
+  X(Crossentropy)     /* true, logits or p (rows, n) -> loss (rows) [, p]    CrossentropyAttrs   */                    \
+  X(CrossentropyGrad) /* true, p, dloss (rows) -> dpred         CrossentropyAttrs                */                    \
+  X(LossReduce)       /* loss (n) [, weight (n)] -> scalar      ReductionAttrs                   */                    \
+  X(LossReduceGrad)   /* dscalar or 1, [weight (n)] -> dloss (n) ReductionAttrs                  */                    \
+  X(Penalty)          /* w -> scalar                            PenaltyAttrs: l1 |w| + l2 w^2    */                    \
+  X(PenaltyGrad)      /* w, g [, dscalar] -> g                  PenaltyAttrs, in place           */                    \
+  X(MetricUpdate)     /* true, pred [, weight] -> state         MetricAttrs                      */                    \
+  X(ClipByValue)      /* g -> g                                 ClipAttrs, in place              */                    \
+  X(ClipByNorm)       /* g -> g                                 ClipAttrs: one tensor, in place  */                    \
+  X(ClipByGlobalNorm) /* g... -> g...                           ClipAttrs: all of them, in place */                    \
+  X(Update)           /* w, g, slots... -> w, slots...          UpdateAttrs                      */                    \
+  X(Custom)           /* what the user's function takes -> gives    CustomAttrs                  */
+// clang-format on
 
 enum class Kernel : uint16_t {
 #define X(name) k##name,
@@ -95,8 +98,8 @@ struct Operand {
 // What a run gives to each of its kernels.
 struct Run {
   ThreadPool* pool = nullptr;
-  uint64_t seed = 0;           // of the model's random numbers
-  uint32_t step = 0;           // of training: dropout draws anew at each
+  uint64_t seed = 0;             // of the model's random numbers
+  uint32_t step = 0;             // of training: dropout draws anew at each
   const float* hyper = nullptr;  // what the optimizer computed for this step (optim/optimizer.h)
 };
 
@@ -108,7 +111,9 @@ struct Call {
   const Run* run = nullptr;
 
   template <class A>
-  const A& as() const { return attrs->as<A>(); }
+  const A& as() const {
+    return attrs->as<A>();
+  }
 };
 
 using KernelFn = void (*)(const Call&);

@@ -16,11 +16,14 @@
 
 namespace ingot {
 
-#define INGOT_LOSSES(X)                                                                                           \
-  X(SquaredError)                                                                                                 \
-  X(AbsoluteError) X(AbsolutePercentageError) X(SquaredLogarithmicError) X(HuberError) X(LogCosh) X(KLDivergence) \
-      X(Poisson) X(Hinge) X(SquaredHinge) X(BinaryCrossentropy) X(BinaryCrossentropyLogits) X(BinaryFocal)        \
-          X(BinaryFocalLogits) X(CategoricalFocal) X(Differs)
+// clang-format off
+#define INGOT_LOSSES(X)                                                                                              \
+  X(SquaredError)                                                                                                    \
+  X(AbsoluteError)                                                                                                   \
+  X(AbsolutePercentageError) X(SquaredLogarithmicError) X(HuberError) X(LogCosh) X(KLDivergence) X(Poisson) X(Hinge) \
+      X(SquaredHinge) X(BinaryCrossentropy) X(BinaryCrossentropyLogits) X(BinaryFocal) X(BinaryFocalLogits)          \
+          X(CategoricalFocal) X(Differs)
+// clang-format on
 
 enum class LossFormula : uint16_t {
 #define X(name) k##name,

@@ -15,10 +15,13 @@
 
 namespace ingot {
 
-#define INGOT_UPDATES(X) \
-  X(Sgd, 0) X(Momentum, 1) X(Nesterov, 1) X(Adam, 2) X(Amsgrad, 3) X(Nadam, 2) X(Adamax, 2) X(Rmsprop, 1)  \
-  X(RmspropMomentum, 2) X(RmspropCentered, 2) X(RmspropCenteredMomentum, 3) X(Adagrad, 1) X(Adadelta, 2) X(Lion, 1) \
-  X(Average, 1) X(Accumulate, 1) X(TakeMean, 1)
+// clang-format off
+#define INGOT_UPDATES(X)                                                                                              \
+  X(Sgd, 0)                                                                                                           \
+  X(Momentum, 1) X(Nesterov, 1) X(Adam, 2) X(Amsgrad, 3) X(Nadam, 2) X(Adamax, 2) X(Rmsprop, 1) X(RmspropMomentum, 2) \
+      X(RmspropCentered, 2) X(RmspropCenteredMomentum, 3) X(Adagrad, 1) X(Adadelta, 2) X(Lion, 1) X(Average, 1)       \
+          X(Accumulate, 1) X(TakeMean, 1)
+// clang-format on
 
 enum class UpdateFormula : uint16_t {
 #define X(name, slots) k##name,
@@ -26,7 +29,7 @@ enum class UpdateFormula : uint16_t {
 #undef X
 };
 
-inline constexpr int kHyperFloats = 8;   // read by every update
+inline constexpr int kHyperFloats = 8;  // read by every update
 inline constexpr int kHyperAverage = 7;
 
 }  // namespace ingot

@@ -2,6 +2,8 @@
 #include "ingot/layers/activations.h"
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "ingot/core/error.h"
 
@@ -9,7 +11,11 @@ namespace ingot {
 namespace {
 
 // Activations that are one formula, with the parameters that Keras gives it by default.
-struct Simple { const char* name; Formula formula; float p[3]; };
+struct Simple {
+  const char* name;
+  Formula formula;
+  float p[3];
+};
 constexpr Simple kSimple[] = {
     {"relu", Formula::kRelu, {0, -1, 0}},
     {"relu6", Formula::kRelu, {0, 6, 0}},
@@ -47,44 +53,59 @@ const Simple* FindSimple(const std::string& name) {
   return nullptr;
 }
 
-// The projection of each row onto the simplex: p = max(x - tau, 0), with tau such that p sums to 1. Over the
-// largest k entries tau would be (their sum - 1) / k; the right k is the last for which its smallest entry stays
-// above that. Found without sorting: k entries are dropped one round at a time until none is below tau.
+// Keras's sparsemax: max(x - tau, 0). With the row sorted downwards and c_i the sum of the first i, the support is
+// where x_i > (c_i - 1) / i, k its size, and tau = (sum of c_i over the support - 1) / k. (The projection onto the
+// simplex, after which it is named, would have c_k in place of that sum. Keras 3 has the sum; so have we, to give its
+// numbers.) Ranks are counted, not sorted: nothing is allocated, and rows are short.
+struct Sparse {
+  const float* x;
+  int64_t n;
+  bool Before(int64_t a, int64_t b) const { return x[a] > x[b] || (x[a] == x[b] && a < b); }
+  // The rank of entry i, from 1, and the sum of the entries up to it.
+  std::pair<int64_t, double> Rank(int64_t i) const {
+    int64_t rank = 1;
+    double sum = static_cast<double>(x[i]);
+    for (int64_t j = 0; j < n; ++j)
+      if (Before(j, i)) ++rank, sum += static_cast<double>(x[j]);
+    return {rank, sum};
+  }
+  bool Supports(int64_t i, int64_t* rank, double* sum) const {
+    std::tie(*rank, *sum) = Rank(i);
+    return static_cast<double>(x[i]) - (*sum - 1) / static_cast<double>(*rank) > 0;
+  }
+  // tau and k
+  std::pair<double, double> Tau() const {
+    double total = 0, sum, k = 0;
+    for (int64_t i = 0, rank; i < n; ++i)
+      if (Supports(i, &rank, &sum)) total += sum, ++k;
+    return {(total - 1) / k, k};
+  }
+};
+
 void SparsemaxRows(const Call& call, const void*) {
   const Operand &x = call.in[0], &y = call.out[0];
   const int64_t n = x.shape.back();
-  for (int64_t row = 0; row < x.count() / std::max<int64_t>(1, n); ++row) {
-    const float* in = x.f() + row * n;
-    float* out = y.f() + row * n;
-    double tau = -1e30;
-    for (int64_t last = n + 1, kept = n; kept != last;) {
-      last = kept;
-      double sum = 0;
-      kept = 0;
-      for (int64_t i = 0; i < n; ++i)
-        if (static_cast<double>(in[i]) > tau) sum += static_cast<double>(in[i]), ++kept;
-      if (kept == 0) break;  // NaN everywhere
-      tau = (sum - 1) / static_cast<double>(kept);
-    }
-    for (int64_t i = 0; i < n; ++i) {
-      const double v = static_cast<double>(in[i]) - tau;
-      out[i] = static_cast<float>(v > 0 || v != v ? v : 0);
-    }
+  for (int64_t at = 0; at < x.count(); at += n) {
+    const float tau = static_cast<float>(Sparse{x.f() + at, n}.Tau().first);
+    for (int64_t i = at; i < at + n; ++i) y.f()[i] = x.f()[i] - tau > 0 || tau != tau ? x.f()[i] - tau : 0;
   }
 }
 
-// On the support of y the map takes the mean away: dx = dy - mean(dy over the support), 0 elsewhere.
+// Entry j of the support is in the sums c_i of all that follow: dtau / dx_j = (k - rank_j + 1) / k.
 void SparsemaxGradRows(const Call& call, const void*) {
-  const Operand &y = call.in[0], &dy = call.in[1], &dx = call.out[0];
-  const int64_t n = y.shape.back();
-  for (int64_t row = 0; row < y.count() / std::max<int64_t>(1, n); ++row) {
-    const int64_t at = row * n;
-    double sum = 0;
-    int64_t kept = 0;
+  const Operand &x = call.in[0], &y = call.in[1], &dy = call.in[2], &dx = call.out[0];
+  const int64_t n = x.shape.back();
+  for (int64_t at = 0; at < x.count(); at += n) {
+    const Sparse row{x.f() + at, n};
+    const double k = row.Tau().second;
+    double passed = 0, sum;
     for (int64_t i = at; i < at + n; ++i)
-      if (y.f()[i] > 0) sum += static_cast<double>(dy.f()[i]), ++kept;
-    const float mean = kept ? static_cast<float>(sum / static_cast<double>(kept)) : 0;
-    for (int64_t i = at; i < at + n; ++i) dx.f()[i] = y.f()[i] > 0 ? dy.f()[i] - mean : 0;
+      if (y.f()[i] > 0) passed += static_cast<double>(dy.f()[i]);
+    for (int64_t i = 0, rank; i < n; ++i) {
+      const double direct = y.f()[at + i] > 0 ? static_cast<double>(dy.f()[at + i]) : 0;
+      const double through = row.Supports(i, &rank, &sum) ? passed * (k - static_cast<double>(rank) + 1) / k : 0;
+      dx.f()[at + i] = static_cast<float>(direct - through);
+    }
   }
 }
 
@@ -99,7 +120,7 @@ Value Sparsemax(Graph& g, Value x) {
   const Value in[] = {x};
   const Value y = g.Custom(in, {g.shape(x)}, {SparsemaxRows, nullptr});
   g.OnBackward(y, in, [=](Graph& b, Value dy) {
-    const Value grad_in[] = {y, dy};
+    const Value grad_in[] = {x, y, dy};
     b.AddGrad(x, b.Custom(grad_in, {b.shape(x)}, {SparsemaxGradRows, nullptr}));
   });
   return y;

@@ -18,8 +18,8 @@ class Activation {
  public:
   using Function = std::function<Value(Graph&, Value)>;
 
-  Activation(const char* name = "linear") : name_(name) {}           // NOLINT: a name is an activation
-  Activation(std::string name) : name_(std::move(name)) {}           // NOLINT
+  Activation(const char* name = "linear") : name_(name) {}  // NOLINT: a name is an activation
+  Activation(std::string name) : name_(std::move(name)) {}  // NOLINT
   Activation(std::string name, Function custom) : name_(std::move(name)), custom_(std::move(custom)) {}
 
   const std::string& name() const { return name_; }

@@ -35,7 +35,9 @@ std::pair<Array, Array> Evaluate(const Activation& f, const Array& x, const Arra
   Run run;
   run.pool = &ThreadPool::Default();
   plan.Execute(run);
-  return {Array::View(y.id >= 0 ? x.shape().with(-1, plan.operand(y).shape.back()) : x.shape(), DType::kFloat32, plan.operand(y).data).copy(),
+  return {Array::View(y.id >= 0 ? x.shape().with(-1, plan.operand(y).shape.back()) : x.shape(), DType::kFloat32,
+                      plan.operand(y).data)
+              .copy(),
           Array::View(x.shape(), DType::kFloat32, plan.operand(dx).data).copy()};
 }
 
@@ -44,13 +46,16 @@ TEST(Activations, AgreeWithKeras) {
   std::set<std::string> covered;
   for (const Json& c : golden.cases()) {
     if (c.contains("args") && !c["args"].empty()) continue;  // options that layers have; tested there
-    const std::string name = c["config"].is_string() ? c["config"].get<std::string>() : c["config"]["config"].get<std::string>();
+    const std::string name =
+        c["config"].is_string() ? c["config"].get<std::string>() : c["config"]["config"].get<std::string>();
     covered.insert(name);
+    covered.insert(c["name"].get<std::string>());
     const auto [y, dx] = Evaluate(Activation(name), golden.at(c, "x"), golden.at(c, "dy"));
     EXPECT_TRUE(Compare(y, golden.at(c, "y")).ok) << name << ": " << Compare(y, golden.at(c, "y")).text;
     EXPECT_TRUE(Compare(dx, golden.at(c, "dx")).ok) << name << ", gradient: " << Compare(dx, golden.at(c, "dx")).text;
   }
-  for (const std::string& name : ActivationNames()) EXPECT_TRUE(covered.contains(name)) << name << " has no golden case";
+  for (const std::string& name : ActivationNames())
+    EXPECT_TRUE(covered.contains(name)) << name << " has no golden case";
 }
 
 }  // namespace

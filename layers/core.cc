@@ -35,7 +35,9 @@ struct DenseLayer : UnaryLayer {
   VariablePtr kernel, bias;
 
   DenseLayer() = default;
-  DenseLayer(int64_t units_, DenseOptions options) : units(units_), o(std::move(options)) { activity = o.activity_regularizer; }
+  DenseLayer(int64_t units_, DenseOptions options) : units(units_), o(std::move(options)) {
+    activity = o.activity_regularizer;
+  }
 
   std::string class_name() const override { return "Dense"; }
 

@@ -13,69 +13,105 @@ struct EmbeddingLayer : LayerDef {
   VariablePtr embeddings;
 
   EmbeddingLayer() = default;
-  EmbeddingLayer(int64_t in, int64_t out, EmbeddingOptions options) : input_dim(in), output_dim(out), o(std::move(options)) {
+  EmbeddingLayer(int64_t in, int64_t out, EmbeddingOptions options)
+      : input_dim(in), output_dim(out), o(std::move(options)) {
     activity = o.activity_regularizer;
   }
   std::string class_name() const override { return "Embedding"; }
+
   void fields(Fields& f) override {
-    f("input_dim", input_dim), f("output_dim", output_dim);
-    f("embeddings_initializer", o.embeddings_initializer), f("embeddings_regularizer", o.embeddings_regularizer);
+    f("input_dim", input_dim);
+    f("output_dim", output_dim);
+    f("embeddings_initializer", o.embeddings_initializer);
+    f("embeddings_regularizer", o.embeddings_regularizer);
     f("activity_regularizer", o.activity_regularizer);
     f.null("embeddings_constraint");
     bool mask_zero = false;
     f("mask_zero", mask_zero);
-    if (mask_zero) f.fail("mask_zero", "false: ingot does not support masks");
-    f.ignore("quantization_config"), f.ignore("input_length"), f.ignore("batch_input_shape");
+    if (mask_zero) f.fail("mask_zero", "false, since ingot has no masks,");
+    f.null("quantization_config");
+    f.ignore("input_length");  // Keras 2
     activity = o.activity_regularizer;
   }
+
   TensorSpecs build(const TensorSpecs& in) override {
-    only(in);
-    if (input_dim < 1 || output_dim < 1) fail("input_dim is ", input_dim, " and output_dim ", output_dim, ", positive numbers were expected");
-    if (!embeddings) embeddings = add_weight("embeddings", {input_dim, output_dim}, o.embeddings_initializer, o.embeddings_regularizer);
-    Shape out = in[0].shape;
+    if (input_dim < 1) fail("input_dim is ", input_dim, ", a positive number was expected");
+    if (output_dim < 1) fail("output_dim is ", output_dim, ", a positive number was expected");
+    Shape out = only(in);
+    if (out.rank() == kMaxRank)
+      fail("the input ", out, " has ", out.rank(), " axes, at most ", kMaxRank - 1, " were expected");
+    if (!embeddings)
+      embeddings =
+          add_weight("embeddings", {input_dim, output_dim}, o.embeddings_initializer, o.embeddings_regularizer);
     out.push_back(output_dim);
     return {{out}};
   }
-  Values call(Graph& g, const Values& in) override { return {g.Gather(weight(g, embeddings), in[0])}; }
+  Values call(Graph& g, const Values& in) override {
+    return {g.Gather(weight(g, embeddings), g.info(in[0]).dtype == DType::kUint8 ? g.Cast(in[0]) : in[0])};
+  }
 };
 
 struct LayerScaleLayer : UnaryLayer {
-  double init_values = 1e-6;
+  double init_values = 0;
   int64_t projection_dim = 1;
   VariablePtr gamma;
+
   LayerScaleLayer() = default;
   LayerScaleLayer(double init, int64_t dim) : init_values(init), projection_dim(dim) {}
   std::string class_name() const override { return "LayerScale"; }
-  void fields(Fields& f) override { f("init_values", init_values), f("projection_dim", projection_dim); }
+
+  void fields(Fields& f) override {
+    f("init_values", init_values);
+    f("projection_dim", projection_dim);
+  }
   Shape build(const Shape& in) override {
-    if (in.back() != projection_dim && in.back() != 1) fail("the input has ", in.back(), " features (", in, "), projection_dim is ", projection_dim);
-    if (!gamma) gamma = add_weight("variable", {projection_dim}, Constant(init_values));  // as Keras names what has no name
+    if (projection_dim < 1) fail("projection_dim is ", projection_dim, ", a positive number was expected");
+    if (in.rank() < 2 || (in.back() != kNone && in.back() != projection_dim))
+      fail("the input is ", in, ", its last axis should be projection_dim, ", projection_dim);
+    if (!gamma) gamma = add_weight("variable", {projection_dim}, Constant(init_values));  // Keras gives it no name
     return in.with(-1, projection_dim);
   }
   Value call(Graph& g, Value x) override { return g.Multiply(x, weight(g, gamma)); }
 };
 
-struct CustomScaleLayerDef : LayerDef {
+struct ScaledSum : LayerDef {
   double scale = 1;
-  CustomScaleLayerDef() = default;
-  explicit CustomScaleLayerDef(double s) : scale(s) {}
+
+  ScaledSum() = default;
+  explicit ScaledSum(double s) : scale(s) {}
   std::string class_name() const override { return "CustomScaleLayer"; }
+
   void fields(Fields& f) override { f("scale", scale); }
   TensorSpecs build(const TensorSpecs& in) override {
-    if (in.size() != 2 || !in[0].shape.accepts(in[1].shape)) fail("takes 2 inputs of one shape, ", in.size(), " came");
-    return {{in[0].shape}};
+    if (in.size() != 2) fail("takes 2 inputs, ", in.size(), " came");
+    Shape out = in[0].shape;
+    if (!out.accepts(in[1].shape)) fail("takes 2 inputs of one shape, ", out, " and ", in[1].shape, " came");
+    for (int i = 0; i < out.rank(); ++i)
+      if (out[i] == kNone) out[i] = in[1].shape[i];
+    return {{out}};
   }
-  Values call(Graph& g, const Values& in) override { return {g.Add(in[0], Apply(g, Formula::kAffine, in[1], static_cast<float>(scale)))}; }
+  Values call(Graph& g, const Values& in) override {
+    return {g.Add(g.Cast(in[0]), Apply(g, Formula::kAffine, g.Cast(in[1]), static_cast<float>(scale), 0))};
+  }
 };
+
+template <class Def>
+std::shared_ptr<LayerDef> Make() {
+  return std::make_shared<Def>();
+}
 
 }  // namespace
 
-Layer Embedding(int64_t in, int64_t out, const EmbeddingOptions& o) { return MakeLayer<EmbeddingLayer>(o.name, in, out, o); }
-Layer LayerScale(double init, int64_t dim, const NameOptions& o) { return MakeLayer<LayerScaleLayer>(o.name, init, dim); }
-Layer CustomScaleLayer(double scale, const NameOptions& o) { return MakeLayer<CustomScaleLayerDef>(o.name, scale); }
+Layer Embedding(int64_t in, int64_t out, const EmbeddingOptions& o) {
+  return MakeLayer<EmbeddingLayer>(o.name, in, out, o);
+}
+Layer LayerScale(double init, int64_t dim, const NameOptions& o) {
+  return MakeLayer<LayerScaleLayer>(o.name, init, dim);
+}
+Layer CustomScaleLayer(double scale, const NameOptions& o) { return MakeLayer<ScaledSum>(o.name, scale); }
 
-const LayerClass kEmbeddingClass = {"Embedding", [] { return std::shared_ptr<LayerDef>(new EmbeddingLayer); }};
-const LayerClass kLayerScaleClass = {"LayerScale", [] { return std::shared_ptr<LayerDef>(new LayerScaleLayer); }};
-const LayerClass kCustomScaleLayerClass = {"CustomScaleLayer", [] { return std::shared_ptr<LayerDef>(new CustomScaleLayerDef); }};
+const LayerClass kEmbeddingClass = {"Embedding", Make<EmbeddingLayer>};
+const LayerClass kLayerScaleClass = {"LayerScale", Make<LayerScaleLayer>};
+const LayerClass kCustomScaleLayerClass = {"CustomScaleLayer", Make<ScaledSum>};
 
 }  // namespace ingot

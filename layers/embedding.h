@@ -3,10 +3,11 @@
 // Embedding, and the two layers that keras.applications adds.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "ingot/layers/layer.h"
-#include "ingot/layers/reshaping.h"
+#include "ingot/layers/options.h"
 
 namespace ingot {
 
@@ -15,8 +16,10 @@ struct EmbeddingOptions {
   Regularizer embeddings_regularizer{}, activity_regularizer{};
   std::string name{};
 };
+// Row i of a table (input_dim, output_dim) for each number i that comes in.
 Layer Embedding(int64_t input_dim, int64_t output_dim, const EmbeddingOptions& options = {});
-Layer LayerScale(double init_values, int64_t projection_dim, const NameOptions& options = {});  // x gamma
-Layer CustomScaleLayer(double scale, const NameOptions& options = {});                         // a + scale b
+
+Layer LayerScale(double init_values, int64_t projection_dim, const NameOptions& options = {});  // x gamma, by channel
+Layer CustomScaleLayer(double scale, const NameOptions& options = {});                          // a + scale b of {a, b}
 
 }  // namespace ingot

@@ -14,7 +14,10 @@
 namespace ingot {
 namespace {
 
-struct Alias { const char* name; const char* class_name; };
+struct Alias {
+  const char* name;
+  const char* class_name;
+};
 constexpr Alias kAliases[] = {
     {"zeros", "Zeros"},
     {"ones", "Ones"},
@@ -40,11 +43,16 @@ constexpr Alias kAliases[] = {
 };
 
 // The variance-scaling initializers that have a name of their own.
-struct Scaled { const char* class_name; double scale; const char* mode; const char* distribution; };
+struct Scaled {
+  const char* class_name;
+  double scale;
+  const char* mode;
+  const char* distribution;
+};
 constexpr Scaled kScaled[] = {
-    {"GlorotUniform", 1, "fan_avg", "uniform"},  {"GlorotNormal", 1, "fan_avg", "truncated_normal"},
-    {"HeUniform", 2, "fan_in", "uniform"},       {"HeNormal", 2, "fan_in", "truncated_normal"},
-    {"LecunUniform", 1, "fan_in", "uniform"},    {"LecunNormal", 1, "fan_in", "truncated_normal"},
+    {"GlorotUniform", 1, "fan_avg", "uniform"}, {"GlorotNormal", 1, "fan_avg", "truncated_normal"},
+    {"HeUniform", 2, "fan_in", "uniform"},      {"HeNormal", 2, "fan_in", "truncated_normal"},
+    {"LecunUniform", 1, "fan_in", "uniform"},   {"LecunNormal", 1, "fan_in", "truncated_normal"},
 };
 
 const Scaled* FindScaled(const std::string& name) {
@@ -74,17 +82,22 @@ void FillUniform(float* values, int64_t n, const Stream& stream, double low, dou
 
 // The inverse of the normal distribution function (Acklam's rational approximation, relative error 1e-9).
 double NormalQuantile(double p) {
-  constexpr double a[] = {-39.69683028665376, 220.9460984245205, -275.9285104469687, 138.3577518672690, -30.66479806614716, 2.506628277459239};
-  constexpr double b[] = {-54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972, -13.28068155288572};
-  constexpr double c[] = {-0.007784894002430293, -0.3223964580411365, -2.400758277161838, -2.549732539343734, 4.374664141464968, 2.938163982698783};
+  constexpr double a[] = {-39.69683028665376, 220.9460984245205,  -275.9285104469687,
+                          138.3577518672690,  -30.66479806614716, 2.506628277459239};
+  constexpr double b[] = {-54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972,
+                          -13.28068155288572};
+  constexpr double c[] = {-0.007784894002430293, -0.3223964580411365, -2.400758277161838,
+                          -2.549732539343734,    4.374664141464968,   2.938163982698783};
   constexpr double d[] = {0.007784695709041462, 0.3224671290700398, 2.445134137142996, 3.754408661907416};
   if (p > 0.5) return -NormalQuantile(1 - p);
   if (p < 0.02425) {
     const double q = std::sqrt(-2 * std::log(p));
-    return (((((c[0] * q + c[1]) * q + c[2]) * q + c[3]) * q + c[4]) * q + c[5]) / ((((d[0] * q + d[1]) * q + d[2]) * q + d[3]) * q + 1);
+    return (((((c[0] * q + c[1]) * q + c[2]) * q + c[3]) * q + c[4]) * q + c[5]) /
+           ((((d[0] * q + d[1]) * q + d[2]) * q + d[3]) * q + 1);
   }
   const double q = p - 0.5, r = q * q;
-  return (((((a[0] * r + a[1]) * r + a[2]) * r + a[3]) * r + a[4]) * r + a[5]) * q / (((((b[0] * r + b[1]) * r + b[2]) * r + b[3]) * r + b[4]) * r + 1);
+  return (((((a[0] * r + a[1]) * r + a[2]) * r + a[3]) * r + a[4]) * r + a[5]) * q /
+         (((((b[0] * r + b[1]) * r + b[2]) * r + b[3]) * r + b[4]) * r + 1);
 }
 
 void FillNormal(float* values, int64_t n, const Stream& stream, double mean, double stddev, bool truncated) {
@@ -95,7 +108,9 @@ void FillNormal(float* values, int64_t n, const Stream& stream, double mean, dou
   });
 }
 
-struct Fans { double in, out; };
+struct Fans {
+  double in, out;
+};
 Fans FansOf(const Shape& shape) {
   if (shape.rank() == 0) return {1, 1};
   if (shape.rank() == 1) return {static_cast<double>(shape[0]), static_cast<double>(shape[0])};
@@ -103,7 +118,8 @@ Fans FansOf(const Shape& shape) {
   return {field * static_cast<double>(shape[-2]), field * static_cast<double>(shape[-1])};
 }
 
-void FillScaled(float* values, const Shape& shape, const Stream& stream, double scale, const std::string& mode, const std::string& distribution) {
+void FillScaled(float* values, const Shape& shape, const Stream& stream, double scale, const std::string& mode,
+                const std::string& distribution) {
   const Fans fans = FansOf(shape);
   scale /= std::max(1.0, mode == "fan_in" ? fans.in : mode == "fan_out" ? fans.out : (fans.in + fans.out) / 2);
   const int64_t n = shape.count();
@@ -140,7 +156,8 @@ void FillOrthogonal(float* values, const Shape& shape, const Stream& stream, dou
   }
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < columns; ++c)
-      values[r * columns + c] = static_cast<float>(gain * (rows <= columns ? q[static_cast<size_t>(r * many + c)] : q[static_cast<size_t>(c * many + r)]));
+      values[r * columns + c] = static_cast<float>(
+          gain * (rows <= columns ? q[static_cast<size_t>(r * many + c)] : q[static_cast<size_t>(c * many + r)]));
 }
 
 }  // namespace
@@ -180,7 +197,8 @@ std::function<void(float*, const Stream&)> Initializer::function(const Shape& sh
     return [self, shape, seeded](float* v, const Stream& s) { FillOrthogonal(v, shape, seeded(self, s), self.gain); };
   }
   if (c == "RandomUniform")
-    return [self, n, seeded](float* v, const Stream& s) { FillUniform(v, n, seeded(self, s), self.minval, self.maxval); };
+    return
+        [self, n, seeded](float* v, const Stream& s) { FillUniform(v, n, seeded(self, s), self.minval, self.maxval); };
   if (c == "RandomNormal" || c == "TruncatedNormal")
     return [self, n, seeded](float* v, const Stream& s) {
       FillNormal(v, n, seeded(self, s), self.mean, self.stddev, self.class_name_ == "TruncatedNormal");
@@ -273,7 +291,9 @@ Initializer Orthogonal(const GainOptions& o) {
 }
 
 std::vector<std::string> InitializerNames() {
-  std::vector<std::string> names = {"Zeros", "Ones", "Constant", "Identity", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Orthogonal"};
+  std::vector<std::string> names = {"Zeros",        "Ones",          "Constant",        "Identity",
+                                    "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling",
+                                    "Orthogonal"};
   for (const Scaled& s : kScaled) names.emplace_back(s.class_name);
   return names;
 }

@@ -20,7 +20,7 @@ class Initializer {
   using Function = std::function<void(float* values, const Shape& shape, const Stream& stream)>;
 
   Initializer(const char* name = "glorot_uniform") : Initializer(std::string(name)) {}  // NOLINT: a name is one
-  Initializer(const std::string& name);                                               // NOLINT
+  Initializer(const std::string& name);                                                 // NOLINT
   Initializer(std::string name, Function custom) : class_name_(std::move(name)), custom_(std::move(custom)) {}
 
   const std::string& class_name() const { return class_name_; }
@@ -40,14 +40,23 @@ class Initializer {
   Function custom_;
 };
 
-struct RandomNormalOptions { double mean = 0, stddev = 0.05; std::optional<int64_t> seed; };
-struct RandomUniformOptions { double minval = -0.05, maxval = 0.05; std::optional<int64_t> seed; };
+struct RandomNormalOptions {
+  double mean = 0, stddev = 0.05;
+  std::optional<int64_t> seed;
+};
+struct RandomUniformOptions {
+  double minval = -0.05, maxval = 0.05;
+  std::optional<int64_t> seed;
+};
 struct VarianceScalingOptions {
   double scale = 1;
   std::string mode = "fan_in", distribution = "truncated_normal";
   std::optional<int64_t> seed;
 };
-struct GainOptions { double gain = 1; std::optional<int64_t> seed; };
+struct GainOptions {
+  double gain = 1;
+  std::optional<int64_t> seed;
+};
 
 Initializer Zeros();
 Initializer Ones();

@@ -17,7 +17,8 @@ void Collect(const LayerDef& def, std::vector<VariablePtr>& into) {
 
 VariablePtr LayerDef::add_weight(const std::string& weight, const Shape& shape, const Initializer& initializer,
                                  const Regularizer& regularizer, bool trained) {
-  if (!shape.known()) fail("weight '", weight, "' would have the shape ", shape, "; the last axis of the input must be known");
+  if (!shape.known())
+    fail("weight '", weight, "' would have the shape ", shape, "; the last axis of the input must be known");
   auto v = std::make_shared<Variable>();
   v->name = weight;
   v->layer = name;
@@ -25,8 +26,9 @@ VariablePtr LayerDef::add_weight(const std::string& weight, const Shape& shape, 
   v->trainable = trained;
   v->penalty = regularizer;
   v->initialize = initializer.function(shape);
-  const auto at = trained ? std::find_if(variables.begin(), variables.end(), [](const VariablePtr& o) { return !o->trainable; })
-                          : variables.end();
+  const auto at =
+      trained ? std::find_if(variables.begin(), variables.end(), [](const VariablePtr& o) { return !o->trainable; })
+              : variables.end();
   variables.insert(at, v);
   return v;
 }

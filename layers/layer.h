@@ -51,11 +51,11 @@ class LayerDef {
   virtual std::vector<Layer> sublayers() const;
   virtual void set_trainable(bool value) { trainable = value; }
 
-  std::string name;            // unique in its model; empty until given by the user or by the model
+  std::string name;  // unique in its model; empty until given by the user or by the model
   bool named_by_user = false;
   bool trainable = true;
-  bool built = false;          // build has run once
-  Penalty activity;            // of each output
+  bool built = false;                  // build has run once
+  Penalty activity;                    // of each output
   std::vector<VariablePtr> variables;  // its own: trainable ones, then the others, as Keras orders them
 
   // "dense_1", or the class where there is no name yet; begins messages.
@@ -64,10 +64,14 @@ class LayerDef {
  protected:
   VariablePtr add_weight(const std::string& name, const Shape& shape, const Initializer& initializer,
                          const Regularizer& regularizer = {}, bool trained = true);
-  Value weight(Graph& g, const VariablePtr& variable) const { return g.Weight(variable, trainable && variable->trainable); }
+  Value weight(Graph& g, const VariablePtr& variable) const {
+    return g.Weight(variable, trainable && variable->trainable);
+  }
 
   template <class... Parts>
-  [[noreturn]] void fail(const Parts&... parts) const { Fail(label(), ": ", parts...); }
+  [[noreturn]] void fail(const Parts&... parts) const {
+    Fail(label(), ": ", parts...);
+  }
   // Error unless there is one input of that rank (any rank if -1).
   const Shape& only(const TensorSpecs& in, int rank = -1) const;
 };
@@ -86,14 +90,14 @@ class Layer {
   Layer() = default;
   explicit Layer(std::shared_ptr<LayerDef> def) : def_(std::move(def)) {}
 
-  Tensor operator()(const Tensor& x) const;          // a layer with one output
+  Tensor operator()(const Tensor& x) const;  // a layer with one output
   Tensor operator()(const Tensors& x) const;
-  Tensors call(const Tensors& x) const;              // any number of outputs
+  Tensors call(const Tensors& x) const;  // any number of outputs
 
   const std::string& name() const { return def_->name; }
   bool trainable() const { return def_->trainable; }
   void set_trainable(bool value) const { def_->set_trainable(value); }
-  std::vector<VariablePtr> variables() const;        // those of layers inside it too, each once
+  std::vector<VariablePtr> variables() const;  // those of layers inside it too, each once
   int64_t count_params() const;
   LayerDef& def() const { return *def_; }
   const std::shared_ptr<LayerDef>& ptr() const { return def_; }

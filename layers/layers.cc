@@ -34,15 +34,21 @@ Layer LayerFromConfig(const std::string& class_name, const Json& config, const C
     for (const LayerClass* c : kAll)
       if (class_name == c->name) def = c->make();
   }
-  std::string name = config.is_object() && config.contains("name") && config["name"].is_string() ? config["name"].get<std::string>() : "";
+  std::string name = config.is_object() && config.contains("name") && config["name"].is_string()
+                         ? config["name"].get<std::string>()
+                         : "";
   if (!def)
-    Fail("layer '", name, "' is of class '", class_name, "', which ingot does not know; derive it from LayerDef and add it to ",
+    Fail("layer '", name, "' is of class '", class_name,
+         "', which ingot does not know; derive it from LayerDef and add it to ",
          "custom objects, or ask for the weights only");
   const std::string where = "layer '" + name + "' (" + class_name + ")";
   Fields f = Fields::Reader(config, where, custom);
   f.seen("name");
   if (class_name != "InputLayer") CheckDType(f, where);
   f("trainable", def->trainable);
+  Regularizer activity;  // any layer may have one
+  f("activity_regularizer", activity);
+  if (activity.any()) def->activity = activity;
   def->fields(f);
   f.Finish();
   def->name = name;
@@ -56,6 +62,10 @@ Json LayerConfig(LayerDef& def) {
   f("name", def.name);
   if (def.class_name() != "InputLayer") f("trainable", def.trainable);
   def.fields(f);
+  if (def.activity.any() && def.class_name() != "ActivityRegularization") {
+    Regularizer activity("L1L2", def.activity.l1, def.activity.l2);
+    f("activity_regularizer", activity);
+  }
   return config;
 }
 

@@ -21,6 +21,7 @@
 
 namespace ingot {
 
+// clang-format off
 #define INGOT_LAYERS(X)     \
   X(InputLayer)             \
   X(Dense)                  \
@@ -75,6 +76,7 @@ namespace ingot {
   X(Embedding)              \
   X(LayerScale)             \
   X(CustomScaleLayer)
+// clang-format on
 
 // How a layer is made from its class name; its options come through fields().
 struct LayerClass {

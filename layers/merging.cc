@@ -9,41 +9,60 @@
 namespace ingot {
 namespace {
 
+std::string Shapes(const TensorSpecs& in) {
+  std::string text;
+  for (const TensorSpec& spec : in) text += (text.empty() ? "" : ", ") + spec.shape.str();
+  return text;
+}
+
+// The shape with axes of 1 put behind the batch.
+Shape OfRank(const Shape& shape, int rank) {
+  Shape out{shape[0]};
+  for (int i = shape.rank(); i < rank; ++i) out.push_back(1);
+  for (const int64_t dim : shape.from(1)) out.push_back(dim);
+  return out;
+}
+
 enum class Merge { kAdd, kSubtract, kMultiply, kAverage, kMaximum, kMinimum };
-constexpr const char* kNames[] = {"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"};
+struct MergeKind {
+  const char* class_name;
+  BinaryOp op;
+};
+constexpr MergeKind kKinds[] = {
+    // in the order of Merge
+    {"Add", BinaryOp::kAdd},     {"Subtract", BinaryOp::kSubtract}, {"Multiply", BinaryOp::kMultiply},
+    {"Average", BinaryOp::kAdd}, {"Maximum", BinaryOp::kMaximum},   {"Minimum", BinaryOp::kMinimum},
+};
+static_assert(std::size(kKinds) == static_cast<size_t>(Merge::kMinimum) + 1);
 
 struct MergeLayer : LayerDef {
   Merge merge;
-  explicit MergeLayer(Merge m) : merge(m) {}
-  std::string class_name() const override { return kNames[static_cast<int>(merge)]; }
 
-  // With axes of 1 behind the batch, so that all have the same rank.
-  static Shape Expanded(const Shape& shape, int rank) {
-    Shape out{shape[0]};
-    for (int i = shape.rank(); i < rank; ++i) out.push_back(1);
-    for (int i = 1; i < shape.rank(); ++i) out.push_back(shape[i]);
-    return out;
-  }
+  explicit MergeLayer(Merge m) : merge(m) {}
+  const MergeKind& kind() const { return kKinds[static_cast<size_t>(merge)]; }
+  std::string class_name() const override { return kind().class_name; }
 
   TensorSpecs build(const TensorSpecs& in) override {
-    if (in.size() < 2) fail("takes at least 2 inputs as a list, ", in.size(), " came");
-    if (merge == Merge::kSubtract && in.size() != 2) fail("takes 2 inputs, ", in.size(), " came");
+    if (in.empty()) fail("takes a list of inputs, none came");
+    if (merge == Merge::kSubtract && in.size() != 2) fail("takes 2 inputs, ", in.size(), " came: ", Shapes(in));
     int rank = 0;
     for (const TensorSpec& spec : in) {
-      if (spec.shape.rank() == 0) fail("takes inputs with a batch, a scalar came");
+      if (spec.shape.rank() == 0) fail("takes inputs with a batch, these came: ", Shapes(in));
       rank = std::max(rank, spec.shape.rank());
     }
-    Shape out = Expanded(in[0].shape, rank);
+    Shape out = OfRank(in[0].shape, rank);
     for (const TensorSpec& spec : in) {
-      const Shape shape = Expanded(spec.shape, rank);
+      const Shape shape = OfRank(spec.shape, rank);
       for (int i = 0; i < rank; ++i) {
-        if (shape[i] == out[i] || shape[i] == 1) continue;
-        if (out[i] == 1)
-          out[i] = shape[i];
-        else if (out[i] == kNone)
-          out[i] = shape[i];
-        else if (shape[i] != kNone)
-          fail("inputs ", in[0].shape, " and ", spec.shape, " do not broadcast to one shape");
+        int64_t &a = out[i], b = shape[i];
+        if (a == b || (b == 1 && i > 0)) continue;
+        if (a == kNone && i > 0) continue;  // it may be 1 or b: known when data comes
+        if ((a == 1 && i > 0) || a == kNone)
+          a = b;
+        else if (b == kNone)
+          a = i > 0 ? kNone : a;
+        else
+          fail("the inputs do not fit together along axis ", i, i ? "" : ", the batch", ": ", Shapes(in));
       }
     }
     return {{out}};
@@ -52,21 +71,10 @@ struct MergeLayer : LayerDef {
   Values call(Graph& g, const Values& in) override {
     int rank = 0;
     for (const Value v : in) rank = std::max(rank, g.shape(v).rank());
-    const auto operand = [&](size_t i) {
-      const Value v = g.Cast(in[i]);
-      return g.Reshape(v, Expanded(g.shape(v), rank));
-    };
-    Value y = operand(0);
-    for (size_t i = 1; i < in.size(); ++i) {
-      const Value v = operand(i);
-      switch (merge) {
-        case Merge::kAdd:
-        case Merge::kAverage: y = g.Add(y, v); break;
-        case Merge::kSubtract: y = g.Subtract(y, v); break;
-        case Merge::kMultiply: y = g.Multiply(y, v); break;
-        case Merge::kMaximum: y = g.Binary(BinaryOp::kMaximum, y, v); break;
-        case Merge::kMinimum: y = g.Binary(BinaryOp::kMinimum, y, v); break;
-      }
+    Value y;
+    for (const Value v : in) {
+      const Value x = g.Reshape(g.Cast(v), OfRank(g.shape(v), rank));
+      y = y ? g.Binary(kind().op, y, x) : x;
     }
     if (merge == Merge::kAverage) y = Apply(g, Formula::kAffine, y, 1 / static_cast<float>(in.size()));
     return {y};
@@ -75,29 +83,31 @@ struct MergeLayer : LayerDef {
 
 struct ConcatenateLayer : LayerDef {
   int64_t axis = -1;
+
   ConcatenateLayer() = default;
   explicit ConcatenateLayer(int64_t a) : axis(a) {}
   std::string class_name() const override { return "Concatenate"; }
+
   void fields(Fields& f) override { f("axis", axis); }
 
-  int AxisOf(const Shape& shape) const {
-    if (axis < -shape.rank() || axis >= shape.rank()) fail("axis ", axis, " is not one of the input's, ", shape);
-    return static_cast<int>(axis < 0 ? axis + shape.rank() : axis);
-  }
+  int AxisOf(const Shape& shape) const { return Axes(axis).In(shape, label())[0]; }
 
   TensorSpecs build(const TensorSpecs& in) override {
     if (in.empty()) fail("takes a list of inputs, none came");
     Shape out = in[0].shape;
     const int at = AxisOf(out);
-    for (size_t i = 1; i < in.size(); ++i) {
-      const Shape& shape = in[i].shape;
-      if (!out.with(at, 1).accepts(shape.rank() == out.rank() ? shape.with(at, 1) : shape))
-        fail("inputs ", in[0].shape, " and ", shape, " differ in more than axis ", axis);
-      for (int k = 0; k < out.rank(); ++k)
-        if (k == at)
-          out[k] = out[k] == kNone || shape[k] == kNone ? kNone : out[k] + shape[k];
-        else if (out[k] == kNone)
-          out[k] = shape[k];
+    if (at == 0) fail("axis ", axis, " is the batch; one behind it was expected");
+    out[at] = 0;
+    for (const TensorSpec& spec : in) {
+      const Shape& shape = spec.shape;
+      if (shape.rank() != out.rank() || !out.with(at, 1).accepts(shape.with(at, 1)))
+        fail("the inputs must be alike but for axis ", axis, ", these came: ", Shapes(in));
+      for (int i = 0; i < out.rank(); ++i) {
+        if (i == at)
+          out[i] = out[i] == kNone || shape[i] == kNone ? kNone : out[i] + shape[i];
+        else if (out[i] == kNone)
+          out[i] = shape[i];
+      }
     }
     return {{out}};
   }
@@ -105,13 +115,14 @@ struct ConcatenateLayer : LayerDef {
   Values call(Graph& g, const Values& in) override {
     Values parts;
     for (const Value v : in) parts.push_back(g.Cast(v));
-    if (parts.size() == 1) return parts;
-    return {g.Concat(parts, AxisOf(g.shape(parts[0])))};
+    return parts.size() == 1 ? parts : Values{g.Concat(parts, AxisOf(g.shape(parts[0])))};
   }
 };
 
 template <Merge merge>
-std::shared_ptr<LayerDef> Make() { return std::make_shared<MergeLayer>(merge); }
+std::shared_ptr<LayerDef> Make() {
+  return std::make_shared<MergeLayer>(merge);
+}
 
 }  // namespace
 
@@ -123,12 +134,12 @@ Layer Maximum(const NameOptions& o) { return MakeLayer<MergeLayer>(o.name, Merge
 Layer Minimum(const NameOptions& o) { return MakeLayer<MergeLayer>(o.name, Merge::kMinimum); }
 Layer Concatenate(const ConcatenateOptions& o) { return MakeLayer<ConcatenateLayer>(o.name, o.axis); }
 
-const LayerClass kAddClass = {"Add", &Make<Merge::kAdd>};
-const LayerClass kSubtractClass = {"Subtract", &Make<Merge::kSubtract>};
-const LayerClass kMultiplyClass = {"Multiply", &Make<Merge::kMultiply>};
-const LayerClass kAverageClass = {"Average", &Make<Merge::kAverage>};
-const LayerClass kMaximumClass = {"Maximum", &Make<Merge::kMaximum>};
-const LayerClass kMinimumClass = {"Minimum", &Make<Merge::kMinimum>};
+const LayerClass kAddClass = {"Add", Make<Merge::kAdd>};
+const LayerClass kSubtractClass = {"Subtract", Make<Merge::kSubtract>};
+const LayerClass kMultiplyClass = {"Multiply", Make<Merge::kMultiply>};
+const LayerClass kAverageClass = {"Average", Make<Merge::kAverage>};
+const LayerClass kMaximumClass = {"Maximum", Make<Merge::kMaximum>};
+const LayerClass kMinimumClass = {"Minimum", Make<Merge::kMinimum>};
 const LayerClass kConcatenateClass = {"Concatenate", [] { return std::shared_ptr<LayerDef>(new ConcatenateLayer); }};
 
 }  // namespace ingot

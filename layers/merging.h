@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
 // Layers that make one tensor of several: Add()({a, b}). Shapes broadcast as in NumPy; where ranks differ, axes of 1
-// are added behind the batch, as Keras does.
+// are put behind the batch, as Keras does.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "ingot/layers/layer.h"
-#include "ingot/layers/reshaping.h"
+#include "ingot/layers/options.h"
 
 namespace ingot {
 
 Layer Add(const NameOptions& options = {});
-Layer Subtract(const NameOptions& options = {});  // of two
+Layer Subtract(const NameOptions& options = {});  // the second of two from the first
 Layer Multiply(const NameOptions& options = {});
 Layer Average(const NameOptions& options = {});
 Layer Maximum(const NameOptions& options = {});

@@ -27,7 +27,10 @@ Order Sort(const Tensors& inputs, const Tensors& outputs, const std::string& mod
   const auto is_input = [&](const LayerCall* call) {
     return std::any_of(inputs.begin(), inputs.end(), [&](const Tensor& t) { return t.from.get() == call; });
   };
-  struct Visit { LayerCall* call; size_t next; };
+  struct Visit {
+    LayerCall* call;
+    size_t next;
+  };
   std::vector<Visit> stack;
   for (const Tensor& output : outputs) {
     stack.push_back({output.from.get(), 0});
@@ -39,7 +42,8 @@ Order Sort(const Tensors& inputs, const Tensors& outputs, const std::string& mod
           stack.pop_back();
           continue;
         }
-        if (!begun.insert(call).second) Fail("model '", model, "': layer '", call->layer.def().label(), "' depends on its own output");
+        if (!begun.insert(call).second)
+          Fail("model '", model, "': layer '", call->layer.def().label(), "' depends on its own output");
         met.emplace(&call->layer.def(), static_cast<int>(met.size()));
       }
       if (!is_input(call) && visit.next < call->in.size()) {
@@ -48,7 +52,8 @@ Order Sort(const Tensors& inputs, const Tensors& outputs, const std::string& mod
         continue;
       }
       if (IsInput(call->layer) && !is_input(call))
-        Fail("model '", model, "': the output depends on input '", call->layer.def().label(), "', which is not among the model's inputs");
+        Fail("model '", model, "': the output depends on input '", call->layer.def().label(),
+             "', which is not among the model's inputs");
       done.insert(call);
       calls.push_back(call);
       stack.pop_back();
@@ -107,7 +112,8 @@ Network::Network(const Tensors& inputs, const Tensors& outputs, const std::strin
     for (const Tensor& t : *tensors)
       if (!t.from) Fail("Model: one of the tensors is empty; begin with Input({...}) and call layers on it");
   for (const Tensor& t : inputs)
-    if (!IsInput(t.from->layer)) Fail("Model: an input comes from layer '", t.from->layer.def().label(), "'; inputs must come from Input({...})");
+    if (!IsInput(t.from->layer))
+      Fail("Model: an input comes from layer '", t.from->layer.def().label(), "'; inputs must come from Input({...})");
   const Order order = Sort(inputs, outputs, model_name);
   layers_ = order.layers;
   for (const Tensor& t : inputs) input_layers_.push_back(t.from->layer);
@@ -182,7 +188,8 @@ TensorSpecs Network::build(const TensorSpecs& in) {
   if (in.size() != input_specs_.size()) fail("takes ", input_specs_.size(), " inputs, ", in.size(), " came");
   for (size_t i = 0; i < in.size(); ++i)
     if (!input_specs_[i].shape.accepts(in[i].shape))
-      fail("input ", i, " ('", input_layers_[i].name(), "') has the shape ", in[i].shape, ", the model was built for ", input_specs_[i].shape);
+      fail("input ", i, " ('", input_layers_[i].name(), "') has the shape ", in[i].shape, ", the model was built for ",
+           input_specs_[i].shape);
   TensorSpecs specs(specs_.size());
   std::copy(in.begin(), in.end(), specs.begin());
   for (const Node& node : nodes_) {

@@ -40,7 +40,7 @@ class Network : public LayerDef {
   const std::vector<int>& output_ids() const { return output_ids_; }
   std::vector<std::string> output_names() const;  // of the layers that make the outputs
   std::vector<std::string> input_names() const;
-  TensorSpecs specs() const { return specs_; }    // of all tensors, by number
+  TensorSpecs specs() const { return specs_; }  // of all tensors, by number
   // The tensors with which other models can be built on parts of this one.
   const Tensors& input_tensors() const { return input_tensors_; }
   const Tensors& output_tensors() const { return output_tensors_; }

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: MIT
 //
-// Layers that scale what they get to mean 0 and variance 1: over the batch, over features, over groups of channels, or
-// by numbers fixed beforehand.
+// Layers that bring what they get to mean 0 and variance 1: over the batch, over the features of a sample, over groups
+// of channels, or by numbers fixed beforehand. Variances are the biased ones: sums are divided by n, not n - 1.
 #pragma once
 
-#include <optional>
+#include <cstdint>
 #include <string>
-#include <vector>
 
 #include "ingot/core/array.h"
 #include "ingot/layers/layer.h"
+#include "ingot/layers/options.h"
 
 namespace ingot {
 
+// By the batch's own mean and variance while training, which also move the moving ones:
+//   moving = momentum * moving + (1 - momentum) * batch
+// By the moving ones else, and where the layer is not trainable.
 struct BatchNormalizationOptions {
-  int axis = -1;
+  int64_t axis = -1;
   float momentum = 0.99f, epsilon = 1e-3f;
   bool center = true, scale = true;
   Initializer beta_initializer = "zeros", gamma_initializer = "ones";
@@ -22,14 +25,13 @@ struct BatchNormalizationOptions {
   Regularizer beta_regularizer{}, gamma_regularizer{};
   std::string name{};
 };
-// In training by the batch's own mean and (biased) variance, which move the moving ones; else, and when not trainable,
-// by the moving ones.
 Layer BatchNormalization(const BatchNormalizationOptions& options = {});
 
 struct LayerNormalizationOptions {
-  std::vector<int64_t> axis = {-1};
+  Axes axis = -1;
   float epsilon = 1e-3f;
   bool center = true, scale = true;
+  bool rms_scaling = false;  // as Keras has it: divides by the deviation, but leaves the mean where it is
   Initializer beta_initializer = "zeros", gamma_initializer = "ones";
   Regularizer beta_regularizer{}, gamma_regularizer{};
   std::string name{};
@@ -38,7 +40,7 @@ Layer LayerNormalization(const LayerNormalizationOptions& options = {});
 
 struct GroupNormalizationOptions {
   int64_t groups = 32;  // -1: each channel is a group
-  int axis = -1;
+  int64_t axis = -1;
   float epsilon = 1e-3f;
   bool center = true, scale = true;
   Initializer beta_initializer = "zeros", gamma_initializer = "ones";
@@ -48,20 +50,20 @@ struct GroupNormalizationOptions {
 Layer GroupNormalization(const GroupNormalizationOptions& options = {});
 
 struct NormalizationOptions {
-  std::vector<int64_t> axis = {-1};
-  std::vector<float> mean{}, variance{};  // none: learned by Adapt, kept as weights
-  bool invert = false;
+  Axes axis = -1;              // those that have a mean of their own; {}: one mean for everything
+  Numbers mean{}, variance{};  // given both; or none, and then they are weights that adapt() sets
+  bool invert = false;         // from mean 0 and variance 1 back
   std::string name{};
 };
 Layer Normalization(const NormalizationOptions& options = {});
-// Sets a Normalization layer's mean and variance to those of the data. REQUIRES: the layer is in a model.
-void Adapt(const Layer& layer, const Array& data);
+// Sets the mean and the variance of a Normalization layer to those of the data (float32), in one pass.
+void adapt(const Layer& layer, const Array& data);
 
 struct RescalingOptions {
-  std::vector<float> offset = {0};
+  Numbers offset = 0.0;
   std::string name{};
 };
-Layer Rescaling(const std::vector<float>& scale, const RescalingOptions& options = {});
-inline Layer Rescaling(float scale, const RescalingOptions& options = {}) { return Rescaling(std::vector<float>{scale}, options); }
+// x scale + offset; arrays go along the last axes.
+Layer Rescaling(const Numbers& scale, const RescalingOptions& options = {});
 
 }  // namespace ingot

@@ -31,9 +31,7 @@ struct NoiseLayer : UnaryLayer {
       fail(strength_name(), " is ", strength, ", a number between 0 and 1 was expected");
     return in;
   }
-  Value call(Graph& g, Value x) override {
-    return g.training() && strength > 0 ? disturb(g, x, g.NextRandomUse()) : x;
-  }
+  Value call(Graph& g, Value x) override { return g.training() && strength > 0 ? disturb(g, x, g.NextRandomUse()) : x; }
 
   float rate() const { return static_cast<float>(strength); }
 };
@@ -61,7 +59,8 @@ struct MaskedLayer : NoiseLayer {
       fail("noise_shape is ", noise_shape, ", as many axes as the input has were expected, ", in);
     for (int i = 0; i < noise_shape.rank(); ++i)
       if (noise_shape[i] != 1 && noise_shape[i] != kNone && in[i] != kNone && noise_shape[i] != in[i])
-        fail("noise_shape is ", noise_shape, ", which does not fit the input ", in, "; each extent is 1, None or the input's");
+        fail("noise_shape is ", noise_shape, ", which does not fit the input ", in,
+             "; each extent is 1, None or the input's");
     return NoiseLayer::build(in);
   }
   // Bit i is set where axis i has a mask of its own.
@@ -83,7 +82,8 @@ struct DropoutLayer : MaskedLayer {
 struct SpatialDropoutLayer : NoiseLayer {
   int rank;
 
-  explicit SpatialDropoutLayer(int axes, double rate = 0, const NoiseOptions& o = {}) : NoiseLayer(rate, o.seed), rank(axes) {}
+  explicit SpatialDropoutLayer(int axes, double rate = 0, const NoiseOptions& o = {})
+      : NoiseLayer(rate, o.seed), rank(axes) {}
   std::string class_name() const override { return rank == 3 ? "SpatialDropout1D" : "SpatialDropout2D"; }
   void fields(Fields& f) override {
     NoiseLayer::fields(f);
@@ -133,10 +133,16 @@ std::shared_ptr<LayerDef> MakeSpatial() {
 }  // namespace
 
 Layer Dropout(double rate, const DropoutOptions& o) { return MakeLayer<DropoutLayer>(o.name, rate, o); }
-Layer SpatialDropout1D(double rate, const NoiseOptions& o) { return MakeLayer<SpatialDropoutLayer>(o.name, 3, rate, o); }
-Layer SpatialDropout2D(double rate, const NoiseOptions& o) { return MakeLayer<SpatialDropoutLayer>(o.name, 4, rate, o); }
+Layer SpatialDropout1D(double rate, const NoiseOptions& o) {
+  return MakeLayer<SpatialDropoutLayer>(o.name, 3, rate, o);
+}
+Layer SpatialDropout2D(double rate, const NoiseOptions& o) {
+  return MakeLayer<SpatialDropoutLayer>(o.name, 4, rate, o);
+}
 Layer GaussianNoise(double stddev, const NoiseOptions& o) { return MakeLayer<GaussianNoiseLayer>(o.name, stddev, o); }
-Layer ActivityRegularization(const ActivityRegularizationOptions& o) { return MakeLayer<ActivityRegularizationLayer>(o.name, o); }
+Layer ActivityRegularization(const ActivityRegularizationOptions& o) {
+  return MakeLayer<ActivityRegularizationLayer>(o.name, o);
+}
 
 const LayerClass kDropoutClass = {"Dropout", Make<DropoutLayer>};
 const LayerClass kSpatialDropout1DClass = {"SpatialDropout1D", MakeSpatial<3>};

@@ -19,7 +19,9 @@ struct Regularizer : Penalty {
   Regularizer(std::string name, float l1_, float l2_) : Penalty{l1_, l2_}, class_name(std::move(name)) {}
 };
 
-struct L1L2Options { float l1 = 0, l2 = 0; };
+struct L1L2Options {
+  float l1 = 0, l2 = 0;
+};
 inline Regularizer L1(float l1 = 0.01f) { return {"L1", l1, 0}; }
 inline Regularizer L2(float l2 = 0.01f) { return {"L2", 0, l2}; }
 inline Regularizer L1L2(const L1L2Options& o) { return {"L1L2", o.l1, o.l2}; }

@@ -66,7 +66,8 @@ struct ReshapeLayer : MovingLayer {
     int64_t open = -1, product = 1;
     for (size_t i = 0; i < target.size(); ++i) {
       out.push_back(target[i]);
-      if (target[i] == -1 && open >= 0) fail("target_shape ", out, "... has more than one -1; give all extents but one");
+      if (target[i] == -1 && open >= 0)
+        fail("target_shape ", out, "... has more than one -1; give all extents but one");
       if (target[i] < -1) fail("target_shape has the extent ", target[i], "; positive ones and one -1 were expected");
       if (target[i] == -1)
         open = static_cast<int64_t>(i);
@@ -77,7 +78,8 @@ struct ReshapeLayer : MovingLayer {
     if (rest.known()) {
       const int64_t count = rest.count();
       if (open >= 0 ? product == 0 || count % product != 0 : count != product)
-        fail("the input ", in, " has ", count, " elements a sample, which do not fit into target_shape ", out.batched(in[0]));
+        fail("the input ", in, " has ", count, " elements a sample, which do not fit into target_shape ",
+             out.batched(in[0]));
       if (open >= 0) out[static_cast<int>(open)] = count / product;
     }
     return out.batched(in[0]);
@@ -152,7 +154,9 @@ std::shared_ptr<LayerDef> Make() {
 }  // namespace
 
 Layer Flatten(const FlattenOptions& o) { return MakeLayer<FlattenLayer>(o.name, o); }
-Layer Reshape(const std::vector<int64_t>& target_shape, const NameOptions& o) { return MakeLayer<ReshapeLayer>(o.name, target_shape); }
+Layer Reshape(const std::vector<int64_t>& target_shape, const NameOptions& o) {
+  return MakeLayer<ReshapeLayer>(o.name, target_shape);
+}
 Layer Permute(const std::vector<int64_t>& dims, const NameOptions& o) { return MakeLayer<PermuteLayer>(o.name, dims); }
 Layer RepeatVector(int64_t n, const NameOptions& o) { return MakeLayer<RepeatVectorLayer>(o.name, n); }
 Layer IdentityLayer(const NameOptions& o) { return MakeLayer<SameLayer>(o.name); }

@@ -11,7 +11,8 @@ namespace ingot {
 namespace {
 
 std::string Lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
 }
 
@@ -33,7 +34,8 @@ std::shared_ptr<OptimizerDef> MakeNamed(const std::string& name, const CustomObj
     if (name == c.class_name || Lower(name) == c.alias) return c.make();
   std::string names;
   for (const OptimizerClass& c : AllOptimizers()) names += std::string(names.empty() ? "" : ", ") + c.class_name;
-  Fail("optimizer '", name, "' is not known; there are ", names, ", or derive one from OptimizerDef and add it to custom objects");
+  Fail("optimizer '", name, "' is not known; there are ", names,
+       ", or derive one from OptimizerDef and add it to custom objects");
 }
 
 }  // namespace
@@ -45,7 +47,8 @@ void OptimizerDef::Prepare(int64_t iteration, float* h) const {
   const int64_t updates = iteration / accumulation_steps();
   hyper(updates + 1, lr, h);
   h[kHyperAverage] = updates == 0 ? 0.0f : static_cast<float>(common.ema_momentum);  // Keras begins with the weights
-  if (custom()) h[kHyperScale] = accumulation_steps() > 1 ? 1.0f : static_cast<float>(common.loss_scale_factor.value_or(1));
+  if (custom())
+    h[kHyperScale] = accumulation_steps() > 1 ? 1.0f : static_cast<float>(common.loss_scale_factor.value_or(1));
 }
 
 bool OptimizerDef::overwrite_due(int64_t iterations_done) const {
@@ -74,7 +77,9 @@ void OptimizerDef::Check() const {
   const std::string where = "optimizer " + class_name();
   const int clips = common.clipnorm.has_value() + common.clipvalue.has_value() + common.global_clipnorm.has_value();
   if (clips > 1) Fail(where, ": only one of clipnorm, clipvalue and global_clipnorm can be given");
-  for (const auto& [what, value] : {std::pair{"clipnorm", common.clipnorm}, {"clipvalue", common.clipvalue}, {"global_clipnorm", common.global_clipnorm}})
+  for (const auto& [what, value] : {std::pair{"clipnorm", common.clipnorm},
+                                    {"clipvalue", common.clipvalue},
+                                    {"global_clipnorm", common.global_clipnorm}})
     if (value && !(*value > 0)) Fail(where, ": ", what, " is ", *value, ", a positive number was expected");
   if (common.use_ema && !(common.ema_momentum >= 0 && common.ema_momentum <= 1))
     Fail(where, ": ema_momentum is ", common.ema_momentum, ", a number from 0 to 1 was expected");
@@ -123,12 +128,16 @@ Json ToConfig(const Optimizer& optimizer) {
   Json config;
   Fields f = Fields::Writer(config);
   optimizer.def_->AllFields(f);
-  return {{"module", "keras.optimizers"}, {"class_name", optimizer.def_->class_name()}, {"config", config}, {"registered_name", nullptr}};
+  return {{"module", "keras.optimizers"},
+          {"class_name", optimizer.def_->class_name()},
+          {"config", config},
+          {"registered_name", nullptr}};
 }
 
 Optimizer OptimizerFromConfig(const Json& config, const CustomObjects* custom) {
   if (config.is_string()) return Optimizer(MakeNamed(config.get<std::string>(), custom));
-  if (!config.is_object() || !config.contains("class_name") || !config["class_name"].is_string() || !config.contains("config"))
+  if (!config.is_object() || !config.contains("class_name") || !config["class_name"].is_string() ||
+      !config.contains("config"))
     Fail("optimizer: its config must be a name or an object with class_name and config");
   const std::string name = config["class_name"].get<std::string>();
   auto def = MakeNamed(name, custom);

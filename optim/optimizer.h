@@ -49,7 +49,7 @@ class OptimizerDef {
   virtual ~OptimizerDef() = default;
 
   virtual std::string class_name() const = 0;
-  virtual void fields(Fields&) {}                    // options of its own
+  virtual void fields(Fields&) {}  // options of its own
   virtual std::vector<SlotSpec> slots() const { return {}; }
   // The formula, and what it is given that does not change.
   virtual UpdateAttrs attrs() const { return {}; }
@@ -63,7 +63,8 @@ class OptimizerDef {
   // One's own: says so, and moves the weights itself, one variable at a time. Weight decay, clipping, averages, loss
   // scale and accumulation are done around it.
   virtual bool custom() const { return false; }
-  virtual void update(std::span<float> /*w*/, std::span<const float> /*g*/, std::span<float* const> /*slots*/, float /*lr*/, int64_t /*step*/) const {}
+  virtual void update(std::span<float> /*w*/, std::span<const float> /*g*/, std::span<float* const> /*slots*/,
+                      float /*lr*/, int64_t /*step*/) const {}
 
   double learning_rate_at(int64_t iteration) const { return learning_rate.at(iteration); }
   // Fills kMaxHyper floats for the step that follows `iteration` others. Of n steps whose gradients are accumulated

@@ -26,7 +26,8 @@ struct SgdDef : OptimizerDef {
   SgdDef() { learning_rate = 0.01; }
   std::string class_name() const override { return "SGD"; }
   void check() const override {
-    if (!(momentum >= 0 && momentum <= 1)) Fail("optimizer SGD: momentum is ", momentum, ", a number from 0 to 1 was expected");
+    if (!(momentum >= 0 && momentum <= 1))
+      Fail("optimizer SGD: momentum is ", momentum, ", a number from 0 to 1 was expected");
   }
   void fields(Fields& f) override { f("momentum", momentum), f("nesterov", nesterov); }
   std::vector<SlotSpec> slots() const override {
@@ -49,7 +50,9 @@ struct AdamDef : OptimizerDef {
   void check() const override {
     if (decoupled && !common.weight_decay) Fail("optimizer AdamW: weight_decay is none, a number was expected");
   }
-  void fields(Fields& f) override { f("beta_1", beta_1), f("beta_2", beta_2), f("epsilon", epsilon), f("amsgrad", amsgrad); }
+  void fields(Fields& f) override {
+    f("beta_1", beta_1), f("beta_2", beta_2), f("epsilon", epsilon), f("amsgrad", amsgrad);
+  }
   std::vector<SlotSpec> slots() const override {
     std::vector<SlotSpec> all = {{.name = "momentum"}, {.name = "velocity", .interleaved = true}};
     if (amsgrad) all.push_back({"velocity_hat"});
@@ -58,15 +61,21 @@ struct AdamDef : OptimizerDef {
   UpdateAttrs attrs() const override {
     return Attrs(amsgrad ? UpdateFormula::kAmsgrad : UpdateFormula::kAdam, {F(1 - beta_1), F(1 - beta_2), F(epsilon)});
   }
-  void hyper(int64_t t, float lr, float* h) const override { h[2] = lr * std::sqrt(1 - Power(beta_2, t)) / (1 - Power(beta_1, t)); }
+  void hyper(int64_t t, float lr, float* h) const override {
+    h[2] = lr * std::sqrt(1 - Power(beta_2, t)) / (1 - Power(beta_1, t));
+  }
 };
 
 struct NadamDef : OptimizerDef {
   double beta_1 = 0.9, beta_2 = 0.999, epsilon = 1e-7;
   std::string class_name() const override { return "Nadam"; }
   void fields(Fields& f) override { f("beta_1", beta_1), f("beta_2", beta_2), f("epsilon", epsilon); }
-  std::vector<SlotSpec> slots() const override { return {{.name = "momentum"}, {.name = "velocity", .interleaved = true}}; }
-  UpdateAttrs attrs() const override { return Attrs(UpdateFormula::kNadam, {1 - F(beta_1), 1 - F(beta_2), F(epsilon)}); }
+  std::vector<SlotSpec> slots() const override {
+    return {{.name = "momentum"}, {.name = "velocity", .interleaved = true}};
+  }
+  UpdateAttrs attrs() const override {
+    return Attrs(UpdateFormula::kNadam, {1 - F(beta_1), 1 - F(beta_2), F(epsilon)});
+  }
   // The momentum grows towards beta_1: u_t = beta_1 (1 - 0.96^t / 2), and its correction is the product of all so far.
   // beta_1^t times a product that has converged after 1000 factors (0.96^1000 is 2e-18): it follows from t alone.
   float Product(int64_t t) const {
@@ -97,7 +106,9 @@ struct RmspropDef : OptimizerDef {
   double rho = 0.9, momentum = 0, epsilon = 1e-7;
   bool centered = false;
   std::string class_name() const override { return "RMSprop"; }
-  void fields(Fields& f) override { f("rho", rho), f("momentum", momentum), f("epsilon", epsilon), f("centered", centered); }
+  void fields(Fields& f) override {
+    f("rho", rho), f("momentum", momentum), f("epsilon", epsilon), f("centered", centered);
+  }
   std::vector<SlotSpec> slots() const override {
     std::vector<SlotSpec> all = {{"velocity"}};
     if (momentum > 0) all.push_back({"momentum"});
@@ -105,8 +116,9 @@ struct RmspropDef : OptimizerDef {
     return all;
   }
   UpdateAttrs attrs() const override {
-    const UpdateFormula formula = momentum > 0 ? (centered ? UpdateFormula::kRmspropCenteredMomentum : UpdateFormula::kRmspropMomentum)
-                                               : (centered ? UpdateFormula::kRmspropCentered : UpdateFormula::kRmsprop);
+    const UpdateFormula formula =
+        momentum > 0 ? (centered ? UpdateFormula::kRmspropCenteredMomentum : UpdateFormula::kRmspropMomentum)
+                     : (centered ? UpdateFormula::kRmspropCentered : UpdateFormula::kRmsprop);
     return Attrs(formula, {F(rho), F(1 - rho), F(epsilon), F(momentum)});
   }
 };
@@ -123,7 +135,9 @@ struct AdadeltaDef : OptimizerDef {
   double rho = 0.95, epsilon = 1e-7;
   std::string class_name() const override { return "Adadelta"; }
   void fields(Fields& f) override { f("rho", rho), f("epsilon", epsilon); }
-  std::vector<SlotSpec> slots() const override { return {{.name = "accumulated_grad"}, {.name = "accumulated_delta_var", .interleaved = true}}; }
+  std::vector<SlotSpec> slots() const override {
+    return {{.name = "accumulated_grad"}, {.name = "accumulated_delta_var", .interleaved = true}};
+  }
   UpdateAttrs attrs() const override { return Attrs(UpdateFormula::kAdadelta, {F(rho), F(1 - rho), F(epsilon)}); }
 };
 
@@ -131,15 +145,20 @@ struct LionDef : OptimizerDef {
   double beta_1 = 0.9, beta_2 = 0.99;
   std::string class_name() const override { return "Lion"; }
   void check() const override {
-    if (!(beta_1 > 0 && beta_1 <= 1)) Fail("optimizer Lion: beta_1 is ", beta_1, ", a number above 0 and up to 1 was expected");
+    if (!(beta_1 > 0 && beta_1 <= 1))
+      Fail("optimizer Lion: beta_1 is ", beta_1, ", a number above 0 and up to 1 was expected");
   }
   void fields(Fields& f) override { f("beta_1", beta_1), f("beta_2", beta_2); }
   std::vector<SlotSpec> slots() const override { return {{"momentum"}}; }
-  UpdateAttrs attrs() const override { return Attrs(UpdateFormula::kLion, {F(beta_1), 1 - F(beta_1), F(beta_2), 1 - F(beta_2)}); }
+  UpdateAttrs attrs() const override {
+    return Attrs(UpdateFormula::kLion, {F(beta_1), 1 - F(beta_1), F(beta_2), 1 - F(beta_2)});
+  }
 };
 
 template <class Def>
-std::shared_ptr<OptimizerDef> Make() { return std::make_shared<Def>(); }
+std::shared_ptr<OptimizerDef> Make() {
+  return std::make_shared<Def>();
+}
 
 constexpr OptimizerClass kAll[] = {
     {"SGD", "sgd", &Make<SgdDef>},

@@ -12,13 +12,13 @@
 
 namespace ingot {
 
-#define INGOT_COMMON_OPTIMIZER_OPTIONS                                                              \
-  std::optional<double> weight_decay{}, clipnorm{}, clipvalue{}, global_clipnorm{};                 \
-  bool use_ema = false;                                                                             \
-  double ema_momentum = 0.99;                                                                       \
-  std::optional<int64_t> ema_overwrite_frequency{};                                                 \
-  std::optional<double> loss_scale_factor{};                                                        \
-  std::optional<int64_t> gradient_accumulation_steps{};                                             \
+#define INGOT_COMMON_OPTIMIZER_OPTIONS                                              \
+  std::optional<double> weight_decay{}, clipnorm{}, clipvalue{}, global_clipnorm{}; \
+  bool use_ema = false;                                                             \
+  double ema_momentum = 0.99;                                                       \
+  std::optional<int64_t> ema_overwrite_frequency{};                                 \
+  std::optional<double> loss_scale_factor{};                                        \
+  std::optional<int64_t> gradient_accumulation_steps{};                             \
   std::string name{};
 
 struct SGDOptions {

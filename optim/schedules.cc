@@ -28,7 +28,8 @@ struct Decay : ScheduleDef {
   explicit Decay(bool inverse_) : inverse(inverse_), name(inverse_ ? "InverseTimeDecay" : "ExponentialDecay") {}
   std::string class_name() const override { return inverse ? "InverseTimeDecay" : "ExponentialDecay"; }
   void fields(Fields& f) override {
-    f("initial_learning_rate", initial), f("decay_steps", steps), f("decay_rate", rate), f("staircase", staircase), f("name", name);
+    f("initial_learning_rate", initial), f("decay_steps", steps), f("decay_rate", rate), f("staircase", staircase),
+        f("name", name);
   }
   void check() const override { CheckSteps(class_name(), steps); }
   double at(int64_t step) const override {
@@ -70,7 +71,8 @@ struct Restarts : ScheduleDef {
 
   std::string class_name() const override { return "CosineDecayRestarts"; }
   void fields(Fields& f) override {
-    f("initial_learning_rate", initial), f("first_decay_steps", first), f("t_mul", t_mul), f("m_mul", m_mul), f("alpha", alpha), f("name", name);
+    f("initial_learning_rate", initial), f("first_decay_steps", first), f("t_mul", t_mul), f("m_mul", m_mul),
+        f("alpha", alpha), f("name", name);
   }
   void check() const override { CheckSteps(class_name(), first); }
   double at(int64_t step) const override {
@@ -101,13 +103,15 @@ struct Piecewise : ScheduleDef {
     } else if (f.has("values")) {
       values.clear();
       if (!f.raw("values").is_array()) f.fail("values", "a list of numbers");
-      for (const Json& v : f.raw("values")) v.is_number() ? values.push_back(v.get<double>()) : f.fail("values", "a list of numbers");
+      for (const Json& v : f.raw("values"))
+        v.is_number() ? values.push_back(v.get<double>()) : f.fail("values", "a list of numbers");
     }
     f("name", name);
   }
   void check() const override {
     if (values.size() != boundaries.size() + 1)
-      Fail("PiecewiseConstantDecay: ", boundaries.size(), " boundaries take ", boundaries.size() + 1, " values, ", values.size(), " came");
+      Fail("PiecewiseConstantDecay: ", boundaries.size(), " boundaries take ", boundaries.size() + 1, " values, ",
+           values.size(), " came");
   }
   double at(int64_t step) const override {
     size_t i = 0;
@@ -124,7 +128,8 @@ struct Polynomial : ScheduleDef {
 
   std::string class_name() const override { return "PolynomialDecay"; }
   void fields(Fields& f) override {
-    f("initial_learning_rate", initial), f("decay_steps", steps), f("end_learning_rate", end), f("power", power), f("cycle", cycle), f("name", name);
+    f("initial_learning_rate", initial), f("decay_steps", steps), f("end_learning_rate", end), f("power", power),
+        f("cycle", cycle), f("name", name);
   }
   void check() const override { CheckSteps(class_name(), steps); }
   double at(int64_t step) const override {
@@ -163,7 +168,8 @@ Schedule InverseTimeDecay(double initial, int64_t steps, double rate, const Stai
 }
 Schedule CosineDecay(double initial, int64_t steps, const CosineDecayOptions& o) {
   auto d = std::make_shared<CosineSchedule>();
-  d->initial = initial, d->steps = steps, d->alpha = o.alpha, d->warmup_target = o.warmup_target, d->warmup_steps = o.warmup_steps;
+  d->initial = initial, d->steps = steps, d->alpha = o.alpha, d->warmup_target = o.warmup_target,
+  d->warmup_steps = o.warmup_steps;
   d->check();
   return d;
 }
@@ -192,10 +198,13 @@ using ScheduleFactory = std::function<Schedule()>;
 
 Schedule ScheduleFromConfig(const std::string& class_name, const Json& config, const CustomObjects* custom) {
   Schedule schedule;
-  if (const ScheduleFactory* factory = custom ? custom->find<ScheduleFactory>(class_name) : nullptr) schedule = (*factory)();
+  if (const ScheduleFactory* factory = custom ? custom->find<ScheduleFactory>(class_name) : nullptr)
+    schedule = (*factory)();
   for (const ScheduleClass& c : kAll)
     if (!schedule && class_name == c.name) schedule = c.make();
-  if (!schedule) Fail("learning rate schedule '", class_name, "' is not known; derive it from ScheduleDef and add it to custom objects");
+  if (!schedule)
+    Fail("learning rate schedule '", class_name,
+         "' is not known; derive it from ScheduleDef and add it to custom objects");
   Fields f = Fields::Reader(config, "schedule " + class_name, custom);
   schedule->fields(f);
   f.Finish();
@@ -216,7 +225,8 @@ void Describe(Fields& f, const char* key, LearningRate& rate) {
   if (value.is_null()) return;
   rate.schedule_ = nullptr;
   if (!value.is_object()) return f(key, rate.value_);
-  if (!value.contains("class_name") || !value["class_name"].is_string() || !value.contains("config")) f.fail(key, "a number or a schedule");
+  if (!value.contains("class_name") || !value["class_name"].is_string() || !value.contains("config"))
+    f.fail(key, "a number or a schedule");
   rate.schedule_ = ScheduleFromConfig(value["class_name"].get<std::string>(), value["config"], f.custom());
 }
 

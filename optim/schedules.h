@@ -27,8 +27,9 @@ using Schedule = std::shared_ptr<ScheduleDef>;
 
 class LearningRate {
  public:
-  LearningRate(double value = 0.001) : value_(static_cast<double>(static_cast<float>(value))) {}  // NOLINT: a number is a rate
-  LearningRate(Schedule schedule) : schedule_(std::move(schedule)) {}       // NOLINT: a schedule is one
+  LearningRate(double value = 0.001)
+      : value_(static_cast<double>(static_cast<float>(value))) {}      // NOLINT: a number is a rate
+  LearningRate(Schedule schedule) : schedule_(std::move(schedule)) {}  // NOLINT: a schedule is one
 
   double at(int64_t step) const { return schedule_ ? schedule_->at(step) : value_; }
   const Schedule& schedule() const { return schedule_; }
@@ -39,10 +40,21 @@ class LearningRate {
   Schedule schedule_;
 };
 
-struct StaircaseOptions { bool staircase = false; };
-struct CosineDecayOptions { double alpha = 0; std::optional<double> warmup_target{}; int64_t warmup_steps = 0; };
-struct RestartsOptions { double t_mul = 2, m_mul = 1, alpha = 0; };
-struct PolynomialOptions { double end_learning_rate = 0.0001, power = 1; bool cycle = false; };
+struct StaircaseOptions {
+  bool staircase = false;
+};
+struct CosineDecayOptions {
+  double alpha = 0;
+  std::optional<double> warmup_target{};
+  int64_t warmup_steps = 0;
+};
+struct RestartsOptions {
+  double t_mul = 2, m_mul = 1, alpha = 0;
+};
+struct PolynomialOptions {
+  double end_learning_rate = 0.0001, power = 1;
+  bool cycle = false;
+};
 
 Schedule ExponentialDecay(double initial, int64_t decay_steps, double decay_rate, const StaircaseOptions& o = {});
 Schedule InverseTimeDecay(double initial, int64_t decay_steps, double decay_rate, const StaircaseOptions& o = {});

@@ -42,7 +42,8 @@ namespace ingot {
 namespace {
 
 Model Mlp(uint64_t seed = 1) {
-  return Sequential({Input({20}), Dense(16, {.activation = "relu"}), Dropout(0.3), Dense(4, {.activation = "softmax"})}, {.seed = seed});
+  return Sequential({Input({20}), Dense(16, {.activation = "relu"}), Dropout(0.3), Dense(4, {.activation = "softmax"})},
+                    {.seed = seed});
 }
 
 Model Cnn(uint64_t seed = 1) {
@@ -82,7 +83,9 @@ TEST(Engine, AStepAllocatesNothing) {
     model.compile({.optimizer = "adam", .loss = "sparse_categorical_crossentropy", .metrics = {"accuracy"}});
     const Dataset data = image ? Digits(24) : Rows(24);
     ModelState& s = model.state();
-    const auto step = [&](int64_t first, int64_t last) { RunStep(s, s.session, Mode::kTrain, data, {nullptr, first, last}, nullptr, false); };
+    const auto step = [&](int64_t first, int64_t last) {
+      RunStep(s, s.session, Mode::kTrain, data, {nullptr, first, last}, nullptr, false);
+    };
     s.EnsureBuilt({});
     step(0, 10), step(10, 20), step(20, 24);
     const int64_t before = allocations.load();
@@ -131,11 +134,13 @@ TEST(Engine, SimdTargetsAgree) {
 
 TEST(Engine, FitLearnsAndGoesOn) {
   Model model = Mlp();
-  model.compile({.optimizer = Adam({.learning_rate = 0.01}), .loss = "sparse_categorical_crossentropy", .metrics = {"accuracy"}});
+  model.compile(
+      {.optimizer = Adam({.learning_rate = 0.01}), .loss = "sparse_categorical_crossentropy", .metrics = {"accuracy"}});
   Dataset data = Rows(200);
   for (int64_t i = 0; i < 200; ++i)  // the class is where the largest of four features is
-    data.y[0].as<int32_t>()[static_cast<size_t>(i)] =
-        static_cast<int32_t>(std::max_element(data.x[0].floats().begin() + i * 20, data.x[0].floats().begin() + i * 20 + 4) - (data.x[0].floats().begin() + i * 20));
+    data.y[0].as<int32_t>()[static_cast<size_t>(i)] = static_cast<int32_t>(
+        std::max_element(data.x[0].floats().begin() + i * 20, data.x[0].floats().begin() + i * 20 + 4) -
+        (data.x[0].floats().begin() + i * 20));
   const History first = model.fit(data, {.batch_size = 32, .epochs = 15});
   EXPECT_LT(first["loss"].back(), 0.8 * first["loss"].front());
   EXPECT_EQ(model.iterations(), 15 * 7);

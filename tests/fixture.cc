@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "ingot/tests/fixture.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -29,7 +30,9 @@ Golden::Golden(const std::string& group) {
     }
     Shape shape;
     for (const Json& dim : entry["shape"]) shape.push_back(dim.get<int64_t>());
-    const DType dtype = entry["dtype"] == "F32" ? DType::kFloat32 : entry["dtype"] == "U8" ? DType::kUint8 : DType::kInt32;
+    const DType dtype = entry["dtype"] == "F32"  ? DType::kFloat32
+                        : entry["dtype"] == "U8" ? DType::kUint8
+                                                 : DType::kInt32;
     // Copied, so that every tensor is aligned.
     tensors_[name] = Array::View(shape, dtype, data + entry["data_offsets"][0].get<uint64_t>()).copy();
   }
@@ -52,6 +55,12 @@ Difference Compare(const Array& got, const Array& want, double relative, double 
   if (got.size() != want.size() || !(got.shape() == want.shape())) {
     d.ok = false;
     d.text = Text("shape ", got.shape(), ", expected ", want.shape());
+    return d;
+  }
+  if (got.dtype() == DType::kInt32 && want.dtype() == DType::kInt32) {
+    const auto a = got.as<int32_t>(), b = want.as<int32_t>();
+    d.ok = std::equal(a.begin(), a.end(), b.begin());
+    d.text = d.ok ? "" : "whole numbers differ";
     return d;
   }
   const auto g = got.floats(), w = want.floats();

@@ -27,7 +27,9 @@ class Golden {
   const std::string& keras() const { return keras_; }
 
  private:
-  static std::string Key(const Json& c, const std::string& tensor) { return c["name"].get<std::string>() + "/" + tensor; }
+  static std::string Key(const Json& c, const std::string& tensor) {
+    return c["name"].get<std::string>() + "/" + tensor;
+  }
 
   std::vector<Json> cases_;
   std::map<std::string, Array> tensors_;

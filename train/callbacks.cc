@@ -12,9 +12,12 @@ namespace {
 class EarlyStoppingCallback : public Callback {
  public:
   explicit EarlyStoppingCallback(const EarlyStoppingOptions& o) : o_(o) {
-    if (o.mode != "auto" && o.mode != "min" && o.mode != "max") Fail("EarlyStopping: mode is '", o.mode, "', auto, min or max was expected");
-    const bool up = o.mode == "max" || (o.mode == "auto" && (o.monitor.ends_with("accuracy") || o.monitor.ends_with("acc") ||
-                                                              o.monitor.ends_with("auc") || o.monitor.ends_with("precision") || o.monitor.ends_with("recall")));
+    if (o.mode != "auto" && o.mode != "min" && o.mode != "max")
+      Fail("EarlyStopping: mode is '", o.mode, "', auto, min or max was expected");
+    const bool up = o.mode == "max" ||
+                    (o.mode == "auto" &&
+                     (o.monitor.ends_with("accuracy") || o.monitor.ends_with("acc") || o.monitor.ends_with("auc") ||
+                      o.monitor.ends_with("precision") || o.monitor.ends_with("recall")));
     sign_ = up ? 1 : -1;
   }
 
@@ -28,7 +31,8 @@ class EarlyStoppingCallback : public Callback {
   void on_epoch_end(Model& model, int epoch, const Logs& logs) override {
     if (epoch < o_.start_from_epoch) return;
     if (!logs.contains(o_.monitor))
-      Fail("EarlyStopping: there is no '", o_.monitor, "' to monitor in epoch ", epoch + 1, "; give validation data, or set monitor");
+      Fail("EarlyStopping: there is no '", o_.monitor, "' to monitor in epoch ", epoch + 1,
+           "; give validation data, or set monitor");
     const double value = logs[o_.monitor.c_str()];
     if (o_.restore_best_weights && best_weights_.empty()) best_weights_ = model.get_weights();
     ++wait_;
@@ -65,7 +69,11 @@ class EpochEnd : public Callback {
 
 }  // namespace
 
-CallbackPtr EarlyStopping(const EarlyStoppingOptions& options) { return std::make_shared<EarlyStoppingCallback>(options); }
-CallbackPtr OnEpochEnd(std::function<void(Model&, int, const Logs&)> fn) { return std::make_shared<EpochEnd>(std::move(fn)); }
+CallbackPtr EarlyStopping(const EarlyStoppingOptions& options) {
+  return std::make_shared<EarlyStoppingCallback>(options);
+}
+CallbackPtr OnEpochEnd(std::function<void(Model&, int, const Logs&)> fn) {
+  return std::make_shared<EpochEnd>(std::move(fn));
+}
 
 }  // namespace ingot

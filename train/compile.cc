@@ -10,9 +10,12 @@ void ModelState::ResolveLosses() {
   const size_t outputs = network->outputs().size();
   const std::string where = "compile: model '" + network->name + "' has " + std::to_string(outputs) + " outputs, ";
   if (options.loss.empty()) Fail("compile: model '", network->name, "' has no loss; set .loss, as in .loss = \"mse\"");
-  if (options.loss.size() != outputs && options.loss.size() != 1) Fail(where, options.loss.size(), " losses were given");
-  if (!options.loss_weights.empty() && options.loss_weights.size() != outputs) Fail(where, options.loss_weights.size(), " loss_weights were given");
-  if (!options.output_metrics.empty() && options.output_metrics.size() != outputs) Fail(where, options.output_metrics.size(), " output_metrics were given");
+  if (options.loss.size() != outputs && options.loss.size() != 1)
+    Fail(where, options.loss.size(), " losses were given");
+  if (!options.loss_weights.empty() && options.loss_weights.size() != outputs)
+    Fail(where, options.loss_weights.size(), " loss_weights were given");
+  if (!options.output_metrics.empty() && options.output_metrics.size() != outputs)
+    Fail(where, options.output_metrics.size(), " output_metrics were given");
   losses.clear();
   for (size_t i = 0; i < outputs; ++i) losses.push_back(options.loss[options.loss.size() == 1 ? 0 : i]);
   loss_weights = options.loss_weights.empty() ? std::vector<float>(outputs, 1.0f) : options.loss_weights;
@@ -34,10 +37,12 @@ void ModelState::ResolveMetrics(const TensorSpecs& y) {
     const Metric resolved = metric.resolve(out[output], y[output]);
     // As in Keras: the name it was asked for by, after that of the output where there are several.
     const std::string name = metric.name().empty() ? resolved.name() : metric.name();
-    metrics.push_back({out.size() > 1 ? names[output] + "_" + name : name, static_cast<int>(output), resolved, weighted});
+    metrics.push_back(
+        {out.size() > 1 ? names[output] + "_" + name : name, static_cast<int>(output), resolved, weighted});
   };
   for (size_t i = 0; i < out.size() && i < y.size(); ++i) {
-    for (const Metric& m : options.output_metrics.empty() ? options.metrics : options.output_metrics[i]) add(i, m, false);
+    for (const Metric& m : options.output_metrics.empty() ? options.metrics : options.output_metrics[i])
+      add(i, m, false);
     for (const Metric& m : options.weighted_metrics) add(i, m, true);
   }
 }

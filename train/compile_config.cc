@@ -51,7 +51,8 @@ Json CompileConfig(const CompileOptions& o) {
   return config;
 }
 
-CompileOptions CompileOptionsFromConfig(const Json& config, const std::vector<std::string>& outputs, const CustomObjects* custom) {
+CompileOptions CompileOptionsFromConfig(const Json& config, const std::vector<std::string>& outputs,
+                                        const CustomObjects* custom) {
   if (!config.is_object()) Fail("compile config: is not an object");
   const auto get = [&](const char* key) { return config.contains(key) ? config[key] : Json(nullptr); };
   // What is given by the name of an output, in the order of the outputs.
@@ -73,14 +74,16 @@ CompileOptions CompileOptionsFromConfig(const Json& config, const std::vector<st
   const Json weights = in_order(get("loss_weights"), "loss_weights");
   if (weights.is_array()) {
     for (const Json& w : weights) {
-      if (!w.is_number() && !w.is_null()) Fail("compile config: loss_weights holds ", w.dump(), ", numbers were expected");
+      if (!w.is_number() && !w.is_null())
+        Fail("compile config: loss_weights holds ", w.dump(), ", numbers were expected");
       o.loss_weights.push_back(w.is_null() ? 1.0f : w.get<float>());
     }
   } else if (weights.is_number()) {
     o.loss_weights = {weights.get<float>()};
   }
   const Json metrics = in_order(get("metrics"), "metrics");
-  const bool nested = metrics.is_array() && std::any_of(metrics.begin(), metrics.end(), [](const Json& j) { return j.is_array() || j.is_null(); });
+  const bool nested = metrics.is_array() && std::any_of(metrics.begin(), metrics.end(),
+                                                        [](const Json& j) { return j.is_array() || j.is_null(); });
   const bool by_output = get("metrics").is_object() && !IsOne(get("metrics"));
   if (nested || by_output || (metrics.is_array() && outputs.size() > 1 && metrics.size() == outputs.size())) {
     for (const Json& item : metrics) o.output_metrics.push_back(ReadMetrics(item, custom));

@@ -9,6 +9,7 @@ namespace ingot {
 
 Json CompileConfig(const CompileOptions& options);
 // `outputs`: the names of the model's outputs, by which losses and metrics may be given.
-CompileOptions CompileOptionsFromConfig(const Json& config, const std::vector<std::string>& outputs, const CustomObjects* custom = nullptr);
+CompileOptions CompileOptionsFromConfig(const Json& config, const std::vector<std::string>& outputs,
+                                        const CustomObjects* custom = nullptr);
 
 }  // namespace ingot

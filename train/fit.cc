@@ -60,8 +60,8 @@ class Progress {
     std::string bar;
     for (int i = 0; i < kWidth; ++i) bar += i < filled ? "━" : "╌";
     const double seconds = Seconds(begin_), each = seconds / static_cast<double>(std::max<int64_t>(1, done));
-    std::fprintf(stderr, "%s%lld/%lld %s %.0fs %.2fms/step%s%s", before, static_cast<long long>(done), static_cast<long long>(steps_),
-                 bar.c_str(), seconds, 1e3 * each, Shown(logs).c_str(), after);
+    std::fprintf(stderr, "%s%lld/%lld %s %.0fs %.2fms/step%s%s", before, static_cast<long long>(done),
+                 static_cast<long long>(steps_), bar.c_str(), seconds, 1e3 * each, Shown(logs).c_str(), after);
     std::fflush(stderr);
   }
 
@@ -79,8 +79,10 @@ void Append(History& history, const std::string& name, double value) {
 void CheckOptions(const FitOptions& o, bool has_validation_data) {
   if (o.batch_size <= 0) Fail("fit: batch_size is ", o.batch_size, ", a positive number was expected");
   if (o.epochs < 0 || o.initial_epoch < 0) Fail("fit: epochs and initial_epoch must not be negative");
-  if (!(o.validation_split >= 0 && o.validation_split < 1)) Fail("fit: validation_split is ", o.validation_split, ", a number from 0 up to 1 was expected");
-  if (o.validation_split > 0 && has_validation_data) Fail("fit: validation_split and validation_data were both given; give one");
+  if (!(o.validation_split >= 0 && o.validation_split < 1))
+    Fail("fit: validation_split is ", o.validation_split, ", a number from 0 up to 1 was expected");
+  if (o.validation_split > 0 && has_validation_data)
+    Fail("fit: validation_split and validation_data were both given; give one");
   if (o.steps_per_epoch < 0) Fail("fit: steps_per_epoch is ", o.steps_per_epoch, ", a positive number was expected");
 }
 
@@ -95,7 +97,8 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
   if (o.validation_split > 0) {
     const int64_t split = static_cast<int64_t>(static_cast<double>(given.rows()) * (1 - o.validation_split));
     if (split == 0 || split == given.rows())
-      Fail("fit: validation_split ", o.validation_split, " of ", given.rows(), " rows leaves no rows to train on or to validate on");
+      Fail("fit: validation_split ", o.validation_split, " of ", given.rows(),
+           " rows leaves no rows to train on or to validate on");
     data = given.slice(0, split);
     validation = given.slice(split, given.rows());
   }
@@ -120,8 +123,9 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
     for (int64_t step = 0; step < steps && !stop_training; ++step) {
       const int64_t first = step % per_pass * o.batch_size;
       for (const CallbackPtr& c : o.callbacks) c->on_train_batch_begin(*this, step);
-      RunStep(s, s.session, Mode::kTrain, data, {o.shuffle ? order.data() : nullptr, first, std::min(rows, first + o.batch_size)},
-              &o.class_weight, o.find_nan);
+      RunStep(s, s.session, Mode::kTrain, data,
+              {o.shuffle ? order.data() : nullptr, first, std::min(rows, first + o.batch_size)}, &o.class_weight,
+              o.find_nan);
       history.batch_loss.push_back(MeanLoss(s));
       ++done;
       const bool draw = progress.Due();
@@ -140,6 +144,7 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
     for (const auto& [name, value] : epoch_logs) Append(history, name, value);
     for (const CallbackPtr& c : o.callbacks) c->on_epoch_end(*this, epoch, epoch_logs);
   }
+  if (s.optimizer().def().common.use_ema) s.TakeAverages();  // as Keras does
   for (const CallbackPtr& c : o.callbacks) c->on_train_end(*this, logs);
   return history;
 }

@@ -169,6 +169,7 @@ struct CategoricalFocalCrossentropyOptions {
 Loss CategoricalFocalCrossentropy(const CategoricalFocalCrossentropyOptions& options = {});
 
 // The list of all losses: Keras's class, its function, and what an instance is called. The tests walk it.
+// clang-format off
 #define INGOT_LOSS_CLASSES(X)                                                                            \
   X(MeanSquaredError, "mean_squared_error", "mean_squared_error")                                        \
   X(MeanAbsoluteError, "mean_absolute_error", "mean_absolute_error")                                     \
@@ -187,6 +188,7 @@ Loss CategoricalFocalCrossentropy(const CategoricalFocalCrossentropyOptions& opt
   X(SparseCategoricalCrossentropy, "sparse_categorical_crossentropy", "sparse_categorical_crossentropy") \
   X(BinaryFocalCrossentropy, "binary_focal_crossentropy", "binary_focal_crossentropy")                   \
   X(CategoricalFocalCrossentropy, "categorical_focal_crossentropy", "categorical_focal_crossentropy")
+// clang-format on
 
 struct LossClass {
   const char *class_name, *function, *name;

@@ -179,6 +179,7 @@ struct R2Options {
 Metric R2Score(const R2Options& options = {});
 
 // The list of all metrics: Keras's class, its name in snake case, and what an instance is called. The tests walk it.
+// clang-format off
 #define INGOT_METRIC_CLASSES(X)                                                                              \
   X(Accuracy, "accuracy", "accuracy")                                                                        \
   X(BinaryAccuracy, "binary_accuracy", "binary_accuracy")                                                    \
@@ -215,6 +216,7 @@ Metric R2Score(const R2Options& options = {});
   X(BinaryCrossentropy, "binary_crossentropy", "binary_crossentropy")                                        \
   X(CategoricalCrossentropy, "categorical_crossentropy", "categorical_crossentropy")                         \
   X(SparseCategoricalCrossentropy, "sparse_categorical_crossentropy", "sparse_categorical_crossentropy")
+// clang-format on
 
 struct MetricClass {
   const char *class_name, *alias, *name;

@@ -104,12 +104,15 @@ Arrays Model::get_weights() const {
 
 void Model::set_weights(const Arrays& weights) {
   const std::vector<VariablePtr> all = variables();
-  if (weights.size() != all.size()) Fail("model '", name(), "' has ", all.size(), " weights, ", weights.size(), " came");
+  if (weights.size() != all.size())
+    Fail("model '", name(), "' has ", all.size(), " weights, ", weights.size(), " came");
   for (size_t i = 0; i < all.size(); ++i) {
     if (!(weights[i].shape() == all[i]->shape))
-      Fail("model '", name(), "': weight ", i, " (", all[i]->layer, "/", all[i]->name, ") has the shape ", all[i]->shape, ", ", weights[i].shape(), " came");
+      Fail("model '", name(), "': weight ", i, " (", all[i]->layer, "/", all[i]->name, ") has the shape ",
+           all[i]->shape, ", ", weights[i].shape(), " came");
     if (weights[i].dtype() != all[i]->dtype)
-      Fail("model '", name(), "': weight ", i, " (", all[i]->layer, "/", all[i]->name, ") holds ", Name(all[i]->dtype), ", ", Name(weights[i].dtype()), " came");
+      Fail("model '", name(), "': weight ", i, " (", all[i]->layer, "/", all[i]->name, ") holds ", Name(all[i]->dtype),
+           ", ", Name(weights[i].dtype()), " came");
   }
   for (size_t i = 0; i < all.size(); ++i) std::memcpy(all[i]->data(), weights[i].data(), all[i]->bytes());
 }
@@ -120,6 +123,7 @@ void Model::compile(const CompileOptions& options) {
   s.compiled = true;
   s.iterations = 0;
   s.slots = Block();
+  s.slots_ready = false;
   s.metrics.clear();
   s.session.Clear();
   for (Block& block : s.session.state_) block = Block();
@@ -174,7 +178,8 @@ Logs Model::evaluate(const Dataset& data, int batch_size) {
   CheckLabels(s, data);
   ResetMetrics(s, Mode::kTest);
   for (int64_t first = 0; first < data.rows(); first += batch_size)
-    RunStep(s, s.session, Mode::kTest, data, {nullptr, first, std::min<int64_t>(data.rows(), first + batch_size)}, nullptr, false);
+    RunStep(s, s.session, Mode::kTest, data, {nullptr, first, std::min<int64_t>(data.rows(), first + batch_size)},
+            nullptr, false);
   Logs logs;
   ReadLogs(s, Mode::kTest, logs);
   return logs;
@@ -193,8 +198,11 @@ Arrays PredictRows(ModelState& s, Session& session, const Arrays& x, int64_t bat
     const Program& p = session.Find(s, Mode::kPredict, data, rows.last - rows.first, false);
     for (size_t i = 0; i < p.out.size(); ++i) {
       const Operand o = p.plan->operand(p.out[i]);
-      if (first == 0) out.push_back(Array(o.shape.with(0, o.shape[0] / (rows.last - rows.first) * data.rows()), o.dtype));
-      std::memcpy(static_cast<std::byte*>(out[i].data()) + static_cast<size_t>(first * (o.shape[0] / (rows.last - rows.first))) * out[i].row_bytes(), o.data, o.bytes());
+      if (first == 0)
+        out.push_back(Array(o.shape.with(0, o.shape[0] / (rows.last - rows.first) * data.rows()), o.dtype));
+      std::memcpy(static_cast<std::byte*>(out[i].data()) +
+                      static_cast<size_t>(first * (o.shape[0] / (rows.last - rows.first))) * out[i].row_bytes(),
+                  o.data, o.bytes());
     }
   }
   return out;
@@ -209,7 +217,8 @@ Arrays Model::predict(const Arrays& x, int batch_size) {
 
 Array Model::predict(const Array& x, int batch_size) {
   Arrays out = predict(Arrays{x}, batch_size);
-  if (out.size() != 1) Fail("predict: model '", name(), "' has ", out.size(), " outputs; give x as a list to get them all");
+  if (out.size() != 1)
+    Fail("predict: model '", name(), "' has ", out.size(), " outputs; give x as a list to get them all");
   return out[0];
 }
 
@@ -264,12 +273,15 @@ void Model::apply_gradients(const Arrays& gradients) {
   if (!s.compiled) Fail("apply_gradients: model '", name(), "' is not compiled; call compile first");
   const auto& variables = s.layout.variables();
   if (gradients.size() != variables.size())
-    Fail("apply_gradients: model '", name(), "' has ", variables.size(), " weights, ", gradients.size(), " gradients came");
+    Fail("apply_gradients: model '", name(), "' has ", variables.size(), " weights, ", gradients.size(),
+         " gradients came");
   s.EnsureTrainingArenas();
   for (size_t i = 0; i < variables.size(); ++i) {
     if (!(gradients[i].shape() == variables[i]->shape))
-      Fail("apply_gradients: gradient ", i, " has the shape ", gradients[i].shape(), ", the weight ", variables[i]->shape);
-    if (variables[i]->trainable) std::memcpy(s.gradient.data() + s.layout.offset(i), gradients[i].floats().data(), variables[i]->bytes());
+      Fail("apply_gradients: gradient ", i, " has the shape ", gradients[i].shape(), ", the weight ",
+           variables[i]->shape);
+    if (variables[i]->trainable)
+      std::memcpy(s.gradient.data() + s.layout.offset(i), gradients[i].floats().data(), variables[i]->bytes());
   }
   RunStep(s, s.session, Mode::kApply, Dataset{}, {nullptr, 0, 0}, nullptr, false);
 }
@@ -291,7 +303,8 @@ Array ExampleTarget(const Loss& loss, const Shape& pred) {
 std::string Model::plan(int batch_size, bool training) {
   ModelState& s = state();
   if (!s.placed) Fail("plan: model '", name(), "' does not know its input shape yet; begin with Input({...})");
-  if (training && !s.compiled) Fail("plan: model '", name(), "' is not compiled; ask for the plan of predicting, or call compile first");
+  if (training && !s.compiled)
+    Fail("plan: model '", name(), "' is not compiled; ask for the plan of predicting, or call compile first");
   Dataset data;
   for (const TensorSpec& spec : s.network->inputs()) {
     Shape shape = spec.shape.with(0, batch_size);
@@ -299,7 +312,8 @@ std::string Model::plan(int batch_size, bool training) {
     data.x.push_back(Array(shape, spec.dtype));
   }
   if (training)
-    for (size_t i = 0; i < s.losses.size(); ++i) data.y.push_back(ExampleTarget(s.losses[i], s.network->outputs()[i].shape.with(0, batch_size)));
+    for (size_t i = 0; i < s.losses.size(); ++i)
+      data.y.push_back(ExampleTarget(s.losses[i], s.network->outputs()[i].shape.with(0, batch_size)));
   return s.session.Find(s, training ? Mode::kTrain : Mode::kPredict, data, batch_size, false).plan->Describe();
 }
 
@@ -308,7 +322,9 @@ struct Predictor::Impl {
   Session session;
 };
 
-Predictor::Predictor(std::shared_ptr<ModelState> model) : impl_(std::make_unique<Impl>()) { impl_->model = std::move(model); }
+Predictor::Predictor(std::shared_ptr<ModelState> model) : impl_(std::make_unique<Impl>()) {
+  impl_->model = std::move(model);
+}
 Predictor::~Predictor() = default;
 Predictor::Predictor(Predictor&&) noexcept = default;
 Arrays Predictor::predict_on_batch(const Arrays& x) {
@@ -316,7 +332,8 @@ Arrays Predictor::predict_on_batch(const Arrays& x) {
   return PredictRows(*impl_->model, impl_->session, x, rows, "predict_on_batch");
 }
 Predictor Model::predictor() const {
-  if (!state().placed) Fail("predictor: model '", name(), "' has no weights yet; begin with Input({...}), or fit or predict first");
+  if (!state().placed)
+    Fail("predictor: model '", name(), "' has no weights yet; begin with Input({...}), or fit or predict first");
   return Predictor(state_);
 }
 

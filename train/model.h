@@ -32,17 +32,17 @@ namespace ingot {
 // One for all outputs, or one for each.
 struct Losses : std::vector<Loss> {
   Losses() = default;
-  Losses(const char* name) : vector{Loss(name)} {}                  // NOLINT: "mse"
-  Losses(const Loss& loss) : vector{loss} {}                        // NOLINT: Huber()
-  Losses(std::initializer_list<Loss> losses) : vector(losses) {}    // NOLINT: {"mse", Huber()}
+  Losses(const char* name) : vector{Loss(name)} {}                // NOLINT: "mse"
+  Losses(const Loss& loss) : vector{loss} {}                      // NOLINT: Huber()
+  Losses(std::initializer_list<Loss> losses) : vector(losses) {}  // NOLINT: {"mse", Huber()}
 };
 
 struct CompileOptions {
   Optimizer optimizer = "rmsprop";
   Losses loss{};
   std::vector<float> loss_weights{};
-  std::vector<Metric> metrics{};                          // of every output
-  std::vector<std::vector<Metric>> output_metrics{};      // or of each output its own
+  std::vector<Metric> metrics{};                      // of every output
+  std::vector<std::vector<Metric>> output_metrics{};  // or of each output its own
   std::vector<Metric> weighted_metrics{};
 };
 
@@ -124,9 +124,13 @@ class Model {
   bool compiled() const;
   const CompileOptions& compile_options() const;
   History fit(const Dataset& data, const FitOptions& options = {});
-  History fit(const Array& x, const Array& y, const FitOptions& options = {}) { return fit(Dataset{{x}, {y}, {}}, options); }
+  History fit(const Array& x, const Array& y, const FitOptions& options = {}) {
+    return fit(Dataset{{x}, {y}, {}}, options);
+  }
   Logs evaluate(const Dataset& data, int batch_size = 32);
-  Logs evaluate(const Array& x, const Array& y, int batch_size = 32) { return evaluate(Dataset{{x}, {y}, {}}, batch_size); }
+  Logs evaluate(const Array& x, const Array& y, int batch_size = 32) {
+    return evaluate(Dataset{{x}, {y}, {}}, batch_size);
+  }
   Array predict(const Array& x, int batch_size = 32);
   Arrays predict(const Arrays& x, int batch_size = 32);
   Logs train_on_batch(const Arrays& x, const Arrays& y, const Array& sample_weight = {});
@@ -138,7 +142,9 @@ class Model {
   Gradients gradients(const Arrays& x, const Arrays& y, const Array& sample_weight = {});
   void apply_gradients(const Arrays& gradients);
   // Outputs in training mode or not, and how sum(outputs * cotangents) changes with weights and inputs.
-  struct Vjp { Arrays outputs, weights, inputs; };
+  struct Vjp {
+    Arrays outputs, weights, inputs;
+  };
   Vjp vjp(const Arrays& x, const Arrays& cotangents);
 
   // All of it to a file, atomically: at every instant the file is the old one or the new one. Format by extension.

@@ -59,7 +59,8 @@ class Writer {
     TensorSpecs specs = p_.x;
     for (size_t i = 0; i < specs.size(); ++i) {
       // Keras adds an axis to rows of single numbers.
-      if (specs[i].shape.rank() + 1 == declared[i].shape.rank() && declared[i].shape.back() == 1) specs[i].shape.push_back(1);
+      if (specs[i].shape.rank() + 1 == declared[i].shape.rank() && declared[i].shape.back() == 1)
+        specs[i].shape.push_back(1);
       specs[i].dtype = declared[i].dtype;
     }
     const TensorSpecs out = model_.network->build(specs);
@@ -90,8 +91,12 @@ class Writer {
       Fail("model '", model_.network->name, "' has ", outputs, " outputs, ", p_.y.size(), " targets came");
     const int64_t n = p_.x[0].shape[0];
     if (p_.weighted) p_.weight = g_.Input({Shape{n}});
-    for (size_t i = 0; i < outputs; ++i) p_.y_in.push_back(g_.Input(model_.losses[i].def().target({g_.shape(p_.out[i])}, p_.y[i])));
+    for (size_t i = 0; i < outputs; ++i)
+      p_.y_in.push_back(g_.Input(model_.losses[i].def().target({g_.shape(p_.out[i])}, p_.y[i])));
 
+    // The update divides by it again; it is for those who look at gradients between.
+    const float scale =
+        p_.mode == Mode::kTrain ? static_cast<float>(model_.optimizer().def().common.loss_scale_factor.value_or(1)) : 1;
     g_.BeginLayer("loss");
     const auto& penalized = g_.penalized();
     std::vector<size_t> penalized_weights;
@@ -103,13 +108,14 @@ class Writer {
     p_.losses = g_.State(p_.terms);
     int term = 0;
     for (size_t i = 0; i < outputs; ++i) {
-      const Value total = AddLoss(g_, model_.losses[i].def(), p_.y_in[i], p_.out[i], p_.weight, 1, g_.StatePart(p_.losses, term++, {}));
-      if (g_.Needs(total)) g_.SeedGrad(total, g_.Scalar(model_.loss_weights[i]));
+      const Value total =
+          AddLoss(g_, model_.losses[i].def(), p_.y_in[i], p_.out[i], p_.weight, 1, g_.StatePart(p_.losses, term++, {}));
+      if (g_.Needs(total)) g_.SeedGrad(total, g_.Scalar(model_.loss_weights[i] * scale));
     }
     for (const auto& [value, penalty] : penalized) {
       const PenaltyAttrs attrs{penalty.l1, penalty.l2, 1 / static_cast<float>(n)};
       const Value total = g_.PenaltyOf(value, attrs, g_.StatePart(p_.losses, term++, {}));
-      if (g_.Needs(total)) g_.SeedGrad(total, g_.Scalar(1));
+      if (g_.Needs(total)) g_.SeedGrad(total, g_.Scalar(scale));
     }
     for (const size_t i : penalized_weights) {
       const Value w = g_.Weight(variables[i]), into = g_.StatePart(p_.losses, term++, {});
@@ -125,7 +131,8 @@ class Writer {
       const Value grad = g_.GradientRange(model_.layout.offset(i), variables[i]->shape.count());
       const Value flat = g_.Reshape(w, {variables[i]->shape.count()});
       const Value in[] = {flat, grad};
-      g_.EmitInto(Kernel::kPenaltyGrad, in, std::span(&grad, 1), PenaltyAttrs{variables[i]->penalty.l1, variables[i]->penalty.l2, 1});
+      g_.EmitInto(Kernel::kPenaltyGrad, in, std::span(&grad, 1),
+                  PenaltyAttrs{variables[i]->penalty.l1, variables[i]->penalty.l2, scale});
     }
   }
 
@@ -159,8 +166,12 @@ class Writer {
     std::vector<size_t> order;
     for (size_t i = 0; i < variables.size(); ++i)
       if (trained[i] && g_.Needs(g_.Weight(variables[i]))) order.push_back(i);
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return layout.offset(a) < layout.offset(b); });
-    EmitUpdate(g_, model_.optimizer().def(), order);
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return layout.offset(a) < layout.offset(b); });
+    if (p_.accumulates)
+      EmitAccumulate(g_, model_.optimizer().def(), order);
+    else
+      EmitUpdate(g_, model_.optimizer().def(), order);
   }
 
   ModelState& model_;
@@ -170,7 +181,7 @@ class Writer {
 
 }  // namespace
 
-Program& Session::Find(ModelState& model, Mode mode, const Dataset& data, int64_t n, bool weighted) {
+Program& Session::Find(ModelState& model, Mode mode, const Dataset& data, int64_t n, bool weighted, bool accumulates) {
   // Weights that moved (another model took the layer in) may no longer be neighbours: plans are made anew.
   const auto& variables = model.layout.variables();
   bool same = placed_.size() == variables.size();
@@ -182,27 +193,31 @@ Program& Session::Find(ModelState& model, Mode mode, const Dataset& data, int64_
     for (const VariablePtr& v : variables) placed_.push_back(reinterpret_cast<const std::byte*>(v->data()));
   }
   for (const auto& p : programs_)
-    if (p->mode == mode && p->weighted == weighted && Same(p->x, data.x, n) && Same(p->y, data.y, n)) {
+    if (p->mode == mode && p->weighted == weighted && p->accumulates == accumulates && Same(p->x, data.x, n) &&
+        Same(p->y, data.y, n)) {
       p->used = ++clock_;
       return *p;
     }
   auto program = std::make_unique<Program>();
   program->mode = mode;
   program->weighted = weighted;
+  program->accumulates = accumulates;
   program->x = SpecsOf(data.x, n);
   program->y = SpecsOf(data.y, n);
   program->used = ++clock_;
   if (mode == Mode::kTrain || mode == Mode::kTest) model.ResolveMetrics(program->y);
   Writer(model, *program, mode != Mode::kTest && mode != Mode::kPredict).Write();
   if (programs_.size() >= kMaxPrograms)
-    programs_.erase(std::min_element(programs_.begin(), programs_.end(), [](const auto& a, const auto& b) { return a->used < b->used; }));
+    programs_.erase(std::min_element(programs_.begin(), programs_.end(),
+                                     [](const auto& a, const auto& b) { return a->used < b->used; }));
   programs_.push_back(std::move(program));
   return *programs_.back();
 }
 
 void Session::Bind(ModelState& model, Program& program) {
   if (activation_.size() < program.plan->activation_bytes())
-    activation_ = Block(program.plan->activation_bytes(), "activations of model '" + model.network->name + "' at this batch size");
+    activation_ = Block(program.plan->activation_bytes(),
+                        "activations of model '" + model.network->name + "' at this batch size");
   if (program.mode != Mode::kTest && program.mode != Mode::kPredict) model.EnsureTrainingArenas();
   Block& state = state_[static_cast<size_t>(program.mode)];
   if (state.size() < program.plan->state_bytes()) state = Block(program.plan->state_bytes(), "losses and metrics");

@@ -11,7 +11,8 @@ namespace ingot {
 namespace {
 
 void CheckExtension(const std::string& path) {
-  if (!path.ends_with(".ingot")) Fail(path, ": this format is not supported; models are saved and loaded as .ingot files");
+  if (!path.ends_with(".ingot"))
+    Fail(path, ": this format is not supported; models are saved and loaded as .ingot files");
 }
 
 }  // namespace
@@ -19,7 +20,8 @@ void CheckExtension(const std::string& path) {
 void Model::save(const std::string& path) {
   ModelState& s = state();
   CheckExtension(path);
-  if (!s.placed) Fail(path, ": model '", name(), "' has no weights yet to save; call fit or predict, or begin with Input({...})");
+  if (!s.placed)
+    Fail(path, ": model '", name(), "' has no weights yet to save; call fit or predict, or begin with Input({...})");
   Checkpoint c;
   c.network = s.network;
   c.layout = s.layout;
@@ -47,7 +49,9 @@ Model load_model(const std::string& path, const LoadOptions& options) {
       const std::vector<SlotSpec> slots = SlotsOf(s.optimizer().def());
       bool same = slots.size() == c.slot_names.size();
       for (size_t i = 0; same && i < slots.size(); ++i) same = slots[i].name == c.slot_names[i];
-      if (!same) Fail(path, ": holds ", c.slot_names.size(), " optimizer slots that are not those of its optimizer ", s.optimizer().def().class_name());
+      if (!same)
+        Fail(path, ": holds ", c.slot_names.size(), " optimizer slots that are not those of its optimizer ",
+             s.optimizer().def().class_name());
       s.slots = std::move(*c.slots);
     }
   }

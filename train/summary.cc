@@ -19,7 +19,8 @@ std::string Grouped(int64_t n) {
 
 // The number of columns that UTF-8 text takes on a terminal, near enough: one for each code point.
 size_t Columns(const std::string& text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 std::string Padded(const std::string& text, size_t columns) {
@@ -64,7 +65,8 @@ std::string Model::summary() const {
   if (connections) rows[0].push_back("Connected to");
   const TensorSpecs specs = network.specs();
   std::vector<std::string> maker(specs.size());
-  for (size_t i = 0; i < network.input_layers().size() && i < specs.size(); ++i) maker[i] = network.input_layers()[i].name() + "[0]";
+  for (size_t i = 0; i < network.input_layers().size() && i < specs.size(); ++i)
+    maker[i] = network.input_layers()[i].name() + "[0]";
   for (const Network::Node& node : network.nodes())
     for (const int id : node.out) maker[static_cast<size_t>(id)] = node.layer.name() + "[0]";
   for (const Layer& layer : network.layers()) {
@@ -77,7 +79,8 @@ std::string Model::summary() const {
       first = false;
       for (const int id : node.in) from += (from.empty() ? "" : ", ") + maker[static_cast<size_t>(id)];
     }
-    rows.push_back({layer.name() + " (" + layer.def().class_name() + ")", shape, layer.def().built || !layer.variables().empty() ? Grouped(layer.count_params()) : "0"});
+    rows.push_back({layer.name() + " (" + layer.def().class_name() + ")", shape,
+                    layer.def().built || !layer.variables().empty() ? Grouped(layer.count_params()) : "0"});
     if (connections) rows.back().push_back(from.empty() ? "-" : from);
   }
 

@@ -35,12 +35,13 @@ void Feed(const Operand& to, const Array& from, const Rows& rows) {
   auto* dst = static_cast<std::byte*>(to.data);
   const size_t step_in = elements * SizeOf(from.dtype()), step_out = elements * SizeOf(to.dtype);
   if (!rows.order) {
-    CopyRow(dst, src + static_cast<size_t>(rows.first) * step_in, elements * static_cast<size_t>(n), to.dtype, from.dtype());
+    CopyRow(dst, src + static_cast<size_t>(rows.first) * step_in, elements * static_cast<size_t>(n), to.dtype,
+            from.dtype());
     return;
   }
   for (int64_t i = 0; i < n; ++i)
-    CopyRow(dst + static_cast<size_t>(i) * step_out, src + static_cast<size_t>(rows.order[rows.first + i]) * step_in, elements,
-            to.dtype, from.dtype());
+    CopyRow(dst + static_cast<size_t>(i) * step_out, src + static_cast<size_t>(rows.order[rows.first + i]) * step_in,
+            elements, to.dtype, from.dtype());
 }
 
 // The class of a row of targets: the number itself, or the place of the largest entry.
@@ -51,7 +52,8 @@ int ClassOf(const Operand& y, int64_t row, int64_t rows) {
   return width == 1 ? static_cast<int>(values[0]) : static_cast<int>(std::max_element(values, values + width) - values);
 }
 
-void FeedWeights(const Operand& to, const Program& p, const Dataset& data, const Rows& rows, const std::map<int, float>* class_weight) {
+void FeedWeights(const Operand& to, const Program& p, const Dataset& data, const Rows& rows,
+                 const std::map<int, float>* class_weight) {
   const int64_t n = rows.last - rows.first;
   if (data.sample_weight.empty())
     std::fill_n(to.f(), n, 1.0f);
@@ -71,9 +73,12 @@ bool Finite(const Operand& o) {
 }
 
 [[noreturn]] void ReportNan(const ModelState& model, const Plan& plan, const Step& step) {
-  const char* phase = step.phase == Phase::kForward ? "forward" : step.phase == Phase::kBackward ? "backward" : "update";
-  Fail("model '", model.network->name, "', step ", model.iterations, ": the first value that is not finite appears in layer '",
-       plan.layer(step), "' (", phase, ", kernel ", Name(step.kernel),
+  const char* phase = step.phase == Phase::kForward    ? "forward"
+                      : step.phase == Phase::kBackward ? "backward"
+                                                       : "update";
+  Fail("model '", model.network->name, "', step ", model.iterations,
+       ": the first value that is not finite appears in layer '", plan.layer(step), "' (", phase, ", kernel ",
+       Name(step.kernel),
        "); its inputs were finite. Try a smaller learning rate, clipnorm, or look at the data of this batch");
 }
 
@@ -83,7 +88,9 @@ double RunStep(ModelState& model, Session& session, Mode mode, const Dataset& da
                const std::map<int, float>* class_weight, bool find_nan) {
   const int64_t n = rows.last - rows.first;
   const bool weighted = !data.sample_weight.empty() || (class_weight && !class_weight->empty());
-  Program& p = session.Find(model, mode, data, n, weighted);
+  const bool updates = mode == Mode::kTrain || mode == Mode::kApply;
+  Program& p =
+      session.Find(model, mode, data, n, weighted, updates && !model.optimizer().def().apply_due(model.iterations));
   session.Bind(model, p);
   for (size_t i = 0; i < p.x_in.size(); ++i) Feed(p.plan->operand(p.x_in[i]), data.x[i], rows);
   for (size_t i = 0; i < p.y_in.size(); ++i) Feed(p.plan->operand(p.y_in[i]), data.y[i], rows);
@@ -93,7 +100,6 @@ double RunStep(ModelState& model, Session& session, Mode mode, const Dataset& da
   run.pool = model.pool ? model.pool : &ThreadPool::Default();
   run.seed = model.seed;
   run.step = static_cast<uint32_t>(model.iterations);
-  const bool updates = mode == Mode::kTrain || mode == Mode::kApply;
   if (updates) {
     model.optimizer().def().Prepare(model.iterations, model.hyper.data());
     run.hyper = model.hyper.data();
@@ -106,7 +112,7 @@ double RunStep(ModelState& model, Session& session, Mode mode, const Dataset& da
   } else {
     p.plan->Execute(run);
   }
-  if (updates) ++model.iterations;
+  if (updates && model.optimizer().def().overwrite_due(++model.iterations)) model.TakeAverages();
   if (!p.losses) return 0;
 
   const float* terms = p.plan->operand(p.losses).f();
@@ -134,9 +140,12 @@ double MeanLoss(const ModelState& model) { return model.loss_sum / std::max(1.0,
 void ReadLogs(ModelState& model, Mode mode, Logs& logs) {
   size_t at = 0;
   const auto put = [&](const std::string& name, double value) {
-    if (at == logs.size()) logs.emplace_back(name, value);
-    else if (logs[at].first != name) logs[at] = {name, value};
-    else logs[at].second = value;
+    if (at == logs.size())
+      logs.emplace_back(name, value);
+    else if (logs[at].first != name)
+      logs[at] = {name, value};
+    else
+      logs[at].second = value;
     ++at;
   };
   const double count = std::max(1.0, model.loss_count);
@@ -153,7 +162,8 @@ void ReadLogs(ModelState& model, Mode mode, Logs& logs) {
       const std::span<const double> doubles(reinterpret_cast<const double*>(o.data), static_cast<size_t>(cell.doubles));
       const std::vector<double> values = model.metrics[i].metric.def().result(doubles);
       for (size_t k = 0; k < values.size(); ++k)
-        put(values.size() == 1 ? model.metrics[i].name : model.metrics[i].name + "[" + std::to_string(k) + "]", values[k]);
+        put(values.size() == 1 ? model.metrics[i].name : model.metrics[i].name + "[" + std::to_string(k) + "]",
+            values[k]);
     }
     break;  // the cells are the same in every plan of a mode
   }
@@ -171,7 +181,8 @@ void ModelState::Place() {
   if (fresh) layout.Place(network->name);
   for (const size_t i : unset) {
     Variable& v = *layout.variables()[i];
-    if (v.initialize) v.initialize(v.data(), {seed, static_cast<uint32_t>(i), UINT32_MAX});  // a step that no training reaches
+    if (v.initialize)
+      v.initialize(v.data(), {seed, static_cast<uint32_t>(i), UINT32_MAX});  // a step that no training reaches
   }
   session.Clear();
   placed = true;
@@ -202,13 +213,27 @@ std::vector<char> ModelState::TrainedVariables() const {
   return trained;
 }
 
+void ModelState::TakeAverages() {
+  const std::vector<SlotSpec> specs = SlotsOf(optimizer().def());
+  const std::vector<char> trained = TrainedVariables();
+  for (size_t s = 0; s < specs.size(); ++s) {
+    if (specs[s].name != "average") continue;
+    for (size_t i = 0; i < trained.size(); ++i) {
+      const Variable& v = *layout.variables()[i];
+      if (trained[i]) std::memcpy(v.data(), slots.data() + s * layout.slot_stride() + layout.offset(i), v.bytes());
+    }
+  }
+}
+
 void ModelState::EnsureTrainingArenas() {
   const size_t bytes = layout.trainable_bytes();
   if (gradient.size() < bytes) gradient = Block(bytes, "gradients of model '" + network->name + "'");
   const OptimizerDef& def = optimizer().def();
+  if (slots_ready) return;
+  slots_ready = true;
   const std::vector<SlotSpec> specs = SlotsOf(def);
   const size_t stride = layout.slot_stride();
-  if (!bytes || slots.size() >= stride * specs.size()) return;
+  if (!bytes || slots.size() >= stride * specs.size()) return;  // loaded from a file
   slots = Block(stride * specs.size(), "optimizer state of model '" + network->name + "'");
   for (size_t s = 0; s < specs.size(); ++s) {
     float* first = reinterpret_cast<float*>(slots.data() + s * stride);

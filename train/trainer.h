@@ -26,15 +26,18 @@ enum class Mode : uint8_t { kTrain, kTest, kPredict, kGradients, kVjp, kApply };
 // One plan, and which of its values are fed and read.
 struct Program {
   Mode mode;
-  bool weighted = false;
-  TensorSpecs x, y;          // as they came; the key
+  bool weighted = false, accumulates = false;
+  TensorSpecs x, y;  // as they came; the key
   std::unique_ptr<Plan> plan;
   Values x_in, y_in, out, input_grads;
   Value weight;
   // State: the losses (floats), then the metrics (doubles).
   Value losses;
   int terms = 0;
-  struct MetricCell { Value state; int64_t doubles; };
+  struct MetricCell {
+    Value state;
+    int64_t doubles;
+  };
   std::vector<MetricCell> metrics;
   uint64_t used = 0;  // when, for dropping the least recently used
 };
@@ -43,7 +46,7 @@ struct Program {
 class Session {
  public:
   // The program for the first n rows' worth of such data, made if there is none.
-  Program& Find(ModelState& model, Mode mode, const Dataset& data, int64_t n, bool weighted);
+  Program& Find(ModelState& model, Mode mode, const Dataset& data, int64_t n, bool weighted, bool accumulates = false);
   void Bind(ModelState& model, Program& program);
   void Clear() { programs_.clear(); }
 
@@ -62,33 +65,43 @@ struct ModelState {
 
   bool compiled = false;
   CompileOptions options;
-  std::vector<Loss> losses;                   // by output
+  std::vector<Loss> losses;  // by output
   std::vector<float> loss_weights;
-  struct NamedMetric { std::string name; int output; Metric metric; bool weighted; };
+  struct NamedMetric {
+    std::string name;
+    int output;
+    Metric metric;
+    bool weighted;
+  };
   std::vector<NamedMetric> metrics;
 
-  ThreadPool* pool = nullptr;                 // none: the process's
+  ThreadPool* pool = nullptr;  // none: the process's
   Block gradient, slots;
+  bool slots_ready = false;  // for this optimizer
   int64_t iterations = 0;
   std::vector<float> hyper;
 
   Session session;
-  double loss_sum = 0, loss_count = 0;        // since the last reset
+  double loss_sum = 0, loss_count = 0;  // since the last reset
   std::vector<double> output_loss_sum;
   std::vector<std::string> output_loss_names;  // empty where there is one output
 
-  void Place();                               // gives the weights their arena and first values
+  void Place();  // gives the weights their arena and first values
   void EnsureBuilt(const TensorSpecs& x);
   void ResolveLosses();                       // one for each output, once the outputs are known
   void ResolveMetrics(const TensorSpecs& y);  // "accuracy" depends on the targets
   void EnsureTrainingArenas();
+  void TakeAverages();  // the weights become what use_ema averaged
   const Optimizer& optimizer() const { return options.optimizer; }
   Arrays ReadGradients() const;                // in get_weights order; zeros where not trained
   std::vector<char> TrainedVariables() const;  // by index in the layout
 };
 
 // A row range of a data set, fed to a program: rows first .. last - 1, or those listed.
-struct Rows { const int64_t* order; int64_t first, last; };
+struct Rows {
+  const int64_t* order;
+  int64_t first, last;
+};
 
 // One step over a batch. The loss is the mean over the batch, penalties included.
 double RunStep(ModelState& model, Session& session, Mode mode, const Dataset& data, const Rows& rows,

@@ -182,7 +182,8 @@ void Graph::PlaceWeightGradients() {
       continue;
     }
     const Value root = Root(grad);
-    if (info(root).space == Space::kActivation && !info(root).keep && info(root).shape.count() == info(w).shape.count()) {
+    if (info(root).space == Space::kActivation && !info(root).keep &&
+        info(root).shape.count() == info(w).shape.count()) {
       info(root).space = Space::kGradient;
       info(root).offset = offset;
       continue;

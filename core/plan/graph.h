@@ -68,16 +68,16 @@ class Graph {
   Graph& operator=(const Graph&) = delete;
 
   bool training() const { return training_; }
-  const Shape& shape(Value v) const { return info(v).shape; }
+  Shape shape(Value v) const { return info(v).shape; }  // a copy: values move as others are added
   const ValueInfo& info(Value v) const { return values_[static_cast<size_t>(v.id)]; }
   ValueInfo& info(Value v) { return values_[static_cast<size_t>(v.id)]; }
 
   // Where values come from.
-  Value Input(const TensorSpec& spec, bool needs_grad = false);  // fed before each run
+  Value Input(const TensorSpec& spec, bool needs_grad = false);     // fed before each run
   Value Weight(const VariablePtr& variable, bool trained = false);  // the same value at each call
   Value Constant(const Shape& shape, std::span<const float> values);
   Value Scalar(float value) { return Constant({}, std::span<const float>(&value, 1)); }
-  Value State(int64_t floats);  // memory that outlives the run, zero at first
+  Value State(int64_t floats);                                      // memory that outlives the run, zero at first
   Value StatePart(Value state, int64_t first, const Shape& shape);  // a view of it
   Value WeightRange(int first_variable, int64_t floats);            // neighbours in the weights' arena, as one
   Value GradientRange(size_t offset, int64_t floats);
@@ -107,7 +107,9 @@ class Graph {
   Value Softmax(Value x, int axis);
   Value LogSoftmax(Value x, int axis);
   Value Normalize(Value x, float epsilon);  // rows of (rows, n) to mean 0 and variance 1
-  struct BatchNormWeights { Value gamma, beta, mean, variance; };
+  struct BatchNormWeights {
+    Value gamma, beta, mean, variance;
+  };
   Value BatchNorm(Value x, const BatchNormWeights& weights, const NormAttrs& attrs, bool of_batch);  // last axis
 
   // Linear. Bias may be absent.
@@ -121,18 +123,19 @@ class Graph {
   Value Resample(Value x, const Shape& out, int taps_h, std::span<const float> h, int taps_w, std::span<const float> w);
 
   // Losses. The gradient of what is optimized is seeded with SeedGrad.
-  Value ElementLoss(Value truth, Value pred, const LossAttrs& attrs);              // (..., n) -> (...)
-  Value Crossentropy(Value truth, Value pred, const CrossentropyAttrs& attrs);     // (..., n) -> (...)
+  Value ElementLoss(Value truth, Value pred, const LossAttrs& attrs);           // (..., n) -> (...)
+  Value Crossentropy(Value truth, Value pred, const CrossentropyAttrs& attrs);  // (..., n) -> (...)
   // into: a scalar of the state. Weight and mask may be absent; fewer of them than losses are repeated.
   Value LossReduce(Value loss, Value weight, const ReductionAttrs& attrs, Value into, Value mask = {});
-  Value PenaltyOf(Value w, const PenaltyAttrs& attrs, Value into);                 // of an activation
+  Value PenaltyOf(Value w, const PenaltyAttrs& attrs, Value into);  // of an activation
 
   // A function of the user's; backward writes the gradients of the inputs, given that of the output.
   using BackwardFn = std::function<void(Graph&, Value dy)>;
   Value Custom(std::span<const Value> in, const TensorSpec& out, const CustomAttrs& attrs, BackwardFn backward = {});
 
   // Anything else: an operation without gradient.
-  Value Emit(Kernel kernel, std::span<const Value> in, const TensorSpec& out, const Attrs& attrs = {}, bool in_place = false);
+  Value Emit(Kernel kernel, std::span<const Value> in, const TensorSpec& out, const Attrs& attrs = {},
+             bool in_place = false);
   void EmitInto(Kernel kernel, std::span<const Value> in, std::span<const Value> out, const Attrs& attrs = {});
 
   // What went into the operation that made v, if that was `kernel`: for fusions that begin where v is used.
@@ -141,10 +144,10 @@ class Graph {
   // Gradients. A value needs one if something it is made of does.
   bool Needs(Value v) const { return v && info(v).needs_grad; }
   void OnBackward(Value y, std::span<const Value> of, BackwardFn fn);  // y needs a gradient if one of `of` does
-  void AddGrad(Value v, Value dv);         // adds to what has come so far
-  Value GradOf(Value v) const;             // after Backward; absent if nothing depends on v
+  void AddGrad(Value v, Value dv);                                     // adds to what has come so far
+  Value GradOf(Value v) const;                                         // after Backward; absent if nothing depends on v
   void SeedGrad(Value v, Value dv) { AddGrad(v, dv); }
-  void Backward();                         // writes the backward part; then gradients of weights lie in their arena
+  void Backward();  // writes the backward part; then gradients of weights lie in their arena
 
   // Adds a penalty on an activation to what is optimized.
   void Penalize(Value v, const Penalty& penalty) { penalized_.emplace_back(v, penalty); }
@@ -181,9 +184,13 @@ class Graph {
   std::vector<std::string> layers_;
   std::vector<float> constants_;
   std::vector<Value> weights_;  // by index in the layout
-  struct Rule { Value y; int32_t layer; BackwardFn fn; };
+  struct Rule {
+    Value y;
+    int32_t layer;
+    BackwardFn fn;
+  };
   std::vector<Rule> rules_;
-  std::vector<Value> grads_;    // by value
+  std::vector<Value> grads_;  // by value
   std::vector<std::pair<Value, Penalty>> penalized_;
 };
 

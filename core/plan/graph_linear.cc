@@ -8,7 +8,9 @@
 namespace ingot {
 namespace {
 
-struct LinearKernels { Kernel forward, grad_input, grad_kernel; };
+struct LinearKernels {
+  Kernel forward, grad_input, grad_kernel;
+};
 constexpr LinearKernels kConv{Kernel::kConv2D, Kernel::kConv2DGradInput, Kernel::kConv2DGradKernel};
 constexpr LinearKernels kDepthwise{Kernel::kDepthwise, Kernel::kDepthwiseGradInput, Kernel::kDepthwiseGradKernel};
 
@@ -26,7 +28,8 @@ void AddBiasGrad(Graph& g, Value bias, Value dy) {
   g.AddGrad(bias, g.Emit(Kernel::kColumnSum, std::span<const Value>(&rows, 1), {g.shape(bias)}));
 }
 
-Value Convolve(Graph& g, const LinearKernels& kernels, Value x, Value w, Value bias, const ConvAttrs& attrs, const Shape& out) {
+Value Convolve(Graph& g, const LinearKernels& kernels, Value x, Value w, Value bias, const ConvAttrs& attrs,
+               const Shape& out) {
   const Value of[] = {x, w, bias};
   const Value y = g.Emit(kernels.forward, WithBias(x, w, bias), {out}, attrs);
   g.OnBackward(y, of, [=](Graph& h, Value dy) {
@@ -113,7 +116,8 @@ Value Graph::Gather(Value table, Value ids) {
 
 // Rows and columns are mixed apart. For each row of the output, `h` holds taps_h pairs: the input row (as a float)
 // and its share; likewise `w` for columns.
-Value Graph::Resample(Value x, const Shape& out, int taps_h, std::span<const float> h, int taps_w, std::span<const float> w) {
+Value Graph::Resample(Value x, const Shape& out, int taps_h, std::span<const float> h, int taps_w,
+                      std::span<const float> w) {
   const Value of[] = {x};
   const ResampleAttrs attrs{taps_h, taps_w};
   const Value rows = Constant({out[1], taps_h, 2}, h), columns = Constant({out[2], taps_w, 2}, w);

@@ -48,7 +48,8 @@ Value Graph::Unary(Value x, const UnaryAttrs& attrs, bool grad_from_output) {
 
 Value Graph::Binary(BinaryOp op, Value a, Value b) {
   const Value of[] = {a, b};
-  const Value y = Emit(Kernel::kBinary, of, {BroadcastShape(shape(a), shape(b))}, BinaryAttrs{op, 0}, shape(a) == shape(b));
+  const Value y =
+      Emit(Kernel::kBinary, of, {BroadcastShape(shape(a), shape(b))}, BinaryAttrs{op, 0}, shape(a) == shape(b));
   OnBackward(y, of, [=](Graph& g, Value dy) {
     for (const uint8_t side : {uint8_t{0}, uint8_t{1}}) {
       const Value to = side ? b : a;

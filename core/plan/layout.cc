@@ -14,7 +14,8 @@ Layout::Layout(std::vector<VariablePtr> variables) : variables_(std::move(variab
       const Variable& v = *variables_[i];
       if (v.trainable != trainable) continue;
       offsets_[i] = bytes_;
-      if (__builtin_add_overflow(bytes_, AlignUp(v.bytes()), &bytes_)) Fail("the weights do not fit into an address space");
+      if (__builtin_add_overflow(bytes_, AlignUp(v.bytes()), &bytes_))
+        Fail("the weights do not fit into an address space");
     }
     if (trainable) trainable_bytes_ = bytes_;
   }

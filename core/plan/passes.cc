@@ -76,7 +76,10 @@ Placement PlaceActivations(Graph& graph) {
   const std::vector<Op>& ops = graph.ops();
   const size_t n = graph.values().size();
   const int end = static_cast<int>(ops.size());
-  struct Life { int first = -1, last = -1; size_t bytes = 0; };
+  struct Life {
+    int first = -1, last = -1;
+    size_t bytes = 0;
+  };
   std::vector<Life> life(n);
   const auto placed = [&](Value root) { return graph.info(root).space == Space::kActivation; };
   const auto touch = [&](Value v, int at) {
@@ -119,7 +122,8 @@ Placement PlaceActivations(Graph& graph) {
 
   std::vector<int32_t> order;
   for (size_t i = 0; i < n; ++i)
-    if (life[i].bytes && home[i] == static_cast<int32_t>(i) && placed(Value{home[i]}) && graph.Root(Value{home[i]}).id == home[i])
+    if (life[i].bytes && home[i] == static_cast<int32_t>(i) && placed(Value{home[i]}) &&
+        graph.Root(Value{home[i]}).id == home[i])
       order.push_back(home[i]);
   std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
     return life[static_cast<size_t>(a)].bytes > life[static_cast<size_t>(b)].bytes;
@@ -139,9 +143,10 @@ Placement PlaceActivations(Graph& graph) {
     }
     placement.offset[static_cast<size_t>(v)] = at;
     placement.bytes = std::max(placement.bytes, at + AlignUp(l.bytes));
-    by_offset.insert(std::upper_bound(by_offset.begin(), by_offset.end(), at,
-                                      [&](size_t offset, int32_t o) { return offset < placement.offset[static_cast<size_t>(o)]; }),
-                     v);
+    by_offset.insert(
+        std::upper_bound(by_offset.begin(), by_offset.end(), at,
+                         [&](size_t offset, int32_t o) { return offset < placement.offset[static_cast<size_t>(o)]; }),
+        v);
   }
   for (size_t i = 0; i < n; ++i) placement.offset[i] = placement.offset[static_cast<size_t>(home[i])];
   return placement;

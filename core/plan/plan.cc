@@ -21,7 +21,8 @@ Plan::Plan(Graph& graph, const Backend& backend) {
 
   for (const ValueInfo& v : graph.values()) {
     const ValueInfo& root = graph.values()[static_cast<size_t>(v.root)];
-    const size_t offset = root.space == Space::kActivation ? placement.offset[static_cast<size_t>(v.root)] : root.offset;
+    const size_t offset =
+        root.space == Space::kActivation ? placement.offset[static_cast<size_t>(v.root)] : root.offset;
     where_.push_back({root.space, root.variable, offset});
     operand_of_.push_back({nullptr, v.shape, v.dtype});
   }
@@ -66,19 +67,32 @@ void Plan::Bind(const Layout& layout, const Arenas& arenas) {
     const Where& w = where_[i];
     std::byte* base = nullptr;
     switch (w.space) {
-      case Space::kActivation: base = arenas.activation; break;
-      case Space::kWeight: base = reinterpret_cast<std::byte*>(variables[static_cast<size_t>(w.variable)]->data()); break;
-      case Space::kGradient: base = arenas.gradient; break;
-      case Space::kSlot: base = arenas.slot; break;
-      case Space::kState: base = arenas.state; break;
-      case Space::kConstant: base = constants_.data(); break;
+      case Space::kActivation:
+        base = arenas.activation;
+        break;
+      case Space::kWeight:
+        base = reinterpret_cast<std::byte*>(variables[static_cast<size_t>(w.variable)]->data());
+        break;
+      case Space::kGradient:
+        base = arenas.gradient;
+        break;
+      case Space::kSlot:
+        base = arenas.slot;
+        break;
+      case Space::kState:
+        base = arenas.state;
+        break;
+      case Space::kConstant:
+        base = constants_.data();
+        break;
     }
     operand_of_[i].data = base ? base + w.offset : nullptr;
   }
   for (size_t i = 0; i < operands_.size(); ++i)
     operands_[i].data = operand_of_[static_cast<size_t>(operand_value_[i])].data;
   for (Step& step : steps_)
-    step.call.workspace = workspace_bytes_ ? arenas.activation + activation_bytes_ - AlignUp(workspace_bytes_) : nullptr;
+    step.call.workspace =
+        workspace_bytes_ ? arenas.activation + activation_bytes_ - AlignUp(workspace_bytes_) : nullptr;
   bound_ = arenas;
   bound_weights_.clear();
   for (const VariablePtr& v : variables) bound_weights_.push_back(reinterpret_cast<const std::byte*>(v->data()));
@@ -102,7 +116,8 @@ std::string Plan::Describe() const {
   static const char* const phases[] = {"forward", "backward", "update"};
   std::string text;
   char line[256];
-  std::snprintf(line, sizeof line, "%4s  %-8s  %-24s  %-18s  %10s  %10s  %s\n", "step", "phase", "layer", "kernel", "MFLOP", "KiB", "shapes");
+  std::snprintf(line, sizeof line, "%4s  %-8s  %-24s  %-18s  %10s  %10s  %s\n", "step", "phase", "layer", "kernel",
+                "MFLOP", "KiB", "shapes");
   text += line;
   Cost total;
   for (size_t i = 0; i < steps_.size(); ++i) {
@@ -118,7 +133,8 @@ std::string Plan::Describe() const {
     total.bytes += s.cost.bytes;
   }
   std::snprintf(line, sizeof line, "%zu steps, %.3f MFLOP, %s moved, %s of activations and workspace\n", steps_.size(),
-                total.flops / 1e6, HumanBytes(static_cast<uint64_t>(total.bytes)).c_str(), HumanBytes(activation_bytes_).c_str());
+                total.flops / 1e6, HumanBytes(static_cast<uint64_t>(total.bytes)).c_str(),
+                HumanBytes(activation_bytes_).c_str());
   return text + line;
 }
 

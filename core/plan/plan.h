@@ -65,14 +65,18 @@ class Plan {
   std::string Describe() const;  // a table: phase, layer, kernel, shapes, FLOPs, bytes
 
  private:
-  struct Where { Space space; int32_t variable; size_t offset; };
+  struct Where {
+    Space space;
+    int32_t variable;
+    size_t offset;
+  };
 
   std::vector<Step> steps_;
-  std::vector<Operand> operands_;     // of all steps, one after the other
+  std::vector<Operand> operands_;       // of all steps, one after the other
   std::vector<int32_t> operand_value_;  // the value each one is
-  std::vector<Operand> operand_of_;   // by value
-  std::vector<Where> where_;          // by value
-  std::vector<Attrs> attrs_;          // by step
+  std::vector<Operand> operand_of_;     // by value
+  std::vector<Where> where_;            // by value
+  std::vector<Attrs> attrs_;            // by step
   std::vector<std::string> layers_;
   Block constants_;
   size_t activation_bytes_ = 0, workspace_bytes_ = 0, state_bytes_ = 0;

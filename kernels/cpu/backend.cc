@@ -20,11 +20,13 @@ class Cpu : public Backend {
   KernelFn Resolve(Kernel kernel) const override { return kFunctions[static_cast<size_t>(kernel)]; }
   size_t WorkspaceBytes(Kernel kernel, const Call& call) const override {
     switch (kernel) {
-#define X(name) \
-  case Kernel::k##name: return cpu::name##Workspace(call);
+#define X(name)         \
+  case Kernel::k##name: \
+    return cpu::name##Workspace(call);
       INGOT_KERNELS_WITH_WORKSPACE(X)
 #undef X
-      default: return 0;
+      default:
+        return 0;
     }
   }
 };

@@ -120,12 +120,18 @@ void UnaryGrad(const Call& call) { kApplyGrad[call.as<UnaryAttrs>().formula](cal
 
 void Binary(const Call& call) {
   switch (call.as<BinaryAttrs>().op) {
-    case BinaryOp::kAdd: return Combine(call, [](float a, float b) { return a + b; });
-    case BinaryOp::kSubtract: return Combine(call, [](float a, float b) { return a - b; });
-    case BinaryOp::kMultiply: return Combine(call, [](float a, float b) { return a * b; });
-    case BinaryOp::kDivide: return Combine(call, [](float a, float b) { return a / b; });
-    case BinaryOp::kMaximum: return Combine(call, Larger);
-    case BinaryOp::kMinimum: return Combine(call, Smaller);
+    case BinaryOp::kAdd:
+      return Combine(call, [](float a, float b) { return a + b; });
+    case BinaryOp::kSubtract:
+      return Combine(call, [](float a, float b) { return a - b; });
+    case BinaryOp::kMultiply:
+      return Combine(call, [](float a, float b) { return a * b; });
+    case BinaryOp::kDivide:
+      return Combine(call, [](float a, float b) { return a / b; });
+    case BinaryOp::kMaximum:
+      return Combine(call, Larger);
+    case BinaryOp::kMinimum:
+      return Combine(call, Smaller);
   }
 }
 
@@ -136,18 +142,25 @@ void BinaryGrad(const Call& call) {
   const float *pa = a.f(), *pb = b.f(), *dy = call.in[2].f();
   float* d = y.f();
   const auto each = [&](const auto& f) {
-    ForRows(call, a.shape, b.shape, y.shape, [&](int64_t at, int64_t oa, int64_t ob, int64_t sa, int64_t sb, int64_t n) {
-      for (int64_t i = 0; i < n; ++i) d[at + i] = dy[at + i] * f(pa[oa + i * sa], pb[ob + i * sb]);
-    });
+    ForRows(call, a.shape, b.shape, y.shape,
+            [&](int64_t at, int64_t oa, int64_t ob, int64_t sa, int64_t sb, int64_t n) {
+              for (int64_t i = 0; i < n; ++i) d[at + i] = dy[at + i] * f(pa[oa + i * sa], pb[ob + i * sb]);
+            });
   };
   const bool of_b = attrs.side == 1;
   switch (attrs.op) {
-    case BinaryOp::kAdd: return each([](float, float) { return 1.0f; });
-    case BinaryOp::kSubtract: return each([=](float, float) { return of_b ? -1.0f : 1.0f; });
-    case BinaryOp::kMultiply: return each([=](float u, float v) { return of_b ? u : v; });
-    case BinaryOp::kDivide: return each([=](float u, float v) { return of_b ? -u / (v * v) : 1 / v; });
-    case BinaryOp::kMaximum: return each([=](float u, float v) { return u == v ? 0.5f : (u > v) != of_b ? 1.0f : 0.0f; });
-    case BinaryOp::kMinimum: return each([=](float u, float v) { return u == v ? 0.5f : (u < v) != of_b ? 1.0f : 0.0f; });
+    case BinaryOp::kAdd:
+      return each([](float, float) { return 1.0f; });
+    case BinaryOp::kSubtract:
+      return each([=](float, float) { return of_b ? -1.0f : 1.0f; });
+    case BinaryOp::kMultiply:
+      return each([=](float u, float v) { return of_b ? u : v; });
+    case BinaryOp::kDivide:
+      return each([=](float u, float v) { return of_b ? -u / (v * v) : 1 / v; });
+    case BinaryOp::kMaximum:
+      return each([=](float u, float v) { return u == v ? 0.5f : (u > v) != of_b ? 1.0f : 0.0f; });
+    case BinaryOp::kMinimum:
+      return each([=](float u, float v) { return u == v ? 0.5f : (u < v) != of_b ? 1.0f : 0.0f; });
   }
 }
 
@@ -185,7 +198,8 @@ void GaussianNoise(const Call& call) {
   ForTiles(call, call.out[0].count(), 1, [&](int64_t, int64_t first, int64_t last) {
     Draws draws{stream};
     for (int64_t i = first; i < last; ++i) {
-      const double u = (static_cast<double>(draws.At(2 * i)) + 0.5) * 0x1p-32, v = static_cast<double>(draws.At(2 * i + 1)) * 0x1p-32;
+      const double u = (static_cast<double>(draws.At(2 * i)) + 0.5) * 0x1p-32,
+                   v = static_cast<double>(draws.At(2 * i + 1)) * 0x1p-32;
       y[i] = x[i] + attrs.rate * static_cast<float>(std::sqrt(-2 * std::log(u)) * std::cos(6.283185307179586 * v));
     }
   });

@@ -68,7 +68,8 @@ size_t GemmWorkspace(const Call& call) {
 }
 
 void Conv2D(const Call& call) {
-  Conv2D(Pool(call), Forward(call), call.in[0].f(), call.in[1].f(), Bias(call), call.as<ConvAttrs>().relu, call.out[0].f(), Floats(call));
+  Conv2D(Pool(call), Forward(call), call.in[0].f(), call.in[1].f(), Bias(call), call.as<ConvAttrs>().relu,
+         call.out[0].f(), Floats(call));
 }
 void Conv2DGradInput(const Call& call) {
   Conv2DGradInput(Pool(call), GradInput(call), call.in[0].f(), call.in[1].f(), call.out[0].f(), Floats(call));
@@ -78,26 +79,41 @@ void Conv2DGradKernel(const Call& call) {
 }
 size_t Conv2DWorkspace(const Call& call) { return sizeof(float) * Conv2DWorkspace(Forward(call)); }
 size_t Conv2DGradInputWorkspace(const Call& call) { return sizeof(float) * Conv2DGradInputWorkspace(GradInput(call)); }
-size_t Conv2DGradKernelWorkspace(const Call& call) { return sizeof(float) * Conv2DGradKernelWorkspace(GradKernel(call)); }
+size_t Conv2DGradKernelWorkspace(const Call& call) {
+  return sizeof(float) * Conv2DGradKernelWorkspace(GradKernel(call));
+}
 
 void Depthwise(const Call& call) {
-  DepthwiseConv2D(Pool(call), Forward(call), call.in[0].f(), call.in[1].f(), Bias(call), call.as<ConvAttrs>().relu, call.out[0].f(), Floats(call));
+  DepthwiseConv2D(Pool(call), Forward(call), call.in[0].f(), call.in[1].f(), Bias(call), call.as<ConvAttrs>().relu,
+                  call.out[0].f(), Floats(call));
 }
 void DepthwiseGradInput(const Call& call) {
   DepthwiseConv2DGradInput(Pool(call), GradInput(call), call.in[0].f(), call.in[1].f(), call.out[0].f(), Floats(call));
 }
 void DepthwiseGradKernel(const Call& call) {
-  DepthwiseConv2DGradKernel(Pool(call), GradKernel(call), call.in[0].f(), call.in[1].f(), call.out[0].f(), Floats(call));
+  DepthwiseConv2DGradKernel(Pool(call), GradKernel(call), call.in[0].f(), call.in[1].f(), call.out[0].f(),
+                            Floats(call));
 }
 size_t DepthwiseWorkspace(const Call& call) { return sizeof(float) * DepthwiseConv2DWorkspace(Forward(call)); }
-size_t DepthwiseGradInputWorkspace(const Call& call) { return sizeof(float) * DepthwiseConv2DGradInputWorkspace(GradInput(call)); }
-size_t DepthwiseGradKernelWorkspace(const Call& call) { return sizeof(float) * DepthwiseConv2DGradKernelWorkspace(GradKernel(call)); }
+size_t DepthwiseGradInputWorkspace(const Call& call) {
+  return sizeof(float) * DepthwiseConv2DGradInputWorkspace(GradInput(call));
+}
+size_t DepthwiseGradKernelWorkspace(const Call& call) {
+  return sizeof(float) * DepthwiseConv2DGradKernelWorkspace(GradKernel(call));
+}
 
 void MaxPool(const Call& call) {
-  MaxPool(Pool(call), PoolOf(call, call.in[0], call.out[0]), call.in[0].f(), call.out[0].f(), call.out.size() > 1 ? call.out[1].data : nullptr);
+  MaxPool(Pool(call), PoolOf(call, call.in[0], call.out[0]), call.in[0].f(), call.out[0].f(),
+          call.out.size() > 1 ? call.out[1].data : nullptr);
 }
-void MaxPoolGrad(const Call& call) { MaxPoolGrad(Pool(call), PoolOf(call, call.out[0], call.in[0]), call.in[0].f(), call.in[1].data, call.out[0].f()); }
-void AvgPool(const Call& call) { AvgPool(Pool(call), PoolOf(call, call.in[0], call.out[0]), call.in[0].f(), call.out[0].f()); }
-void AvgPoolGrad(const Call& call) { AvgPoolGrad(Pool(call), PoolOf(call, call.out[0], call.in[0]), call.in[0].f(), call.out[0].f()); }
+void MaxPoolGrad(const Call& call) {
+  MaxPoolGrad(Pool(call), PoolOf(call, call.out[0], call.in[0]), call.in[0].f(), call.in[1].data, call.out[0].f());
+}
+void AvgPool(const Call& call) {
+  AvgPool(Pool(call), PoolOf(call, call.in[0], call.out[0]), call.in[0].f(), call.out[0].f());
+}
+void AvgPoolGrad(const Call& call) {
+  AvgPoolGrad(Pool(call), PoolOf(call, call.out[0], call.in[0]), call.in[0].f(), call.out[0].f());
+}
 
 }  // namespace ingot::cpu

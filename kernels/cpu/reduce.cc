@@ -58,7 +58,9 @@ void ForOutputs(const Call& call, const Axes& axes, const F& f) {
 }
 
 // Rows along one axis: n values `stride` apart.
-struct Row { int64_t at, n, stride; };
+struct Row {
+  int64_t at, n, stride;
+};
 template <class F>
 void ForAxis(const Call& call, const F& f) {
   const Shape& shape = call.out[0].shape;
@@ -168,9 +170,11 @@ void SoftmaxGrad(const Call& call) {  // dx = y (dy - sum of y dy)
   float* dx = call.out[0].f();
   ForAxis(call, [&](const Row& r) {
     double dot = 0;
-    for (int64_t i = 0; i < r.n; ++i) dot += static_cast<double>(y[r.at + i * r.stride]) * static_cast<double>(dy[r.at + i * r.stride]);
+    for (int64_t i = 0; i < r.n; ++i)
+      dot += static_cast<double>(y[r.at + i * r.stride]) * static_cast<double>(dy[r.at + i * r.stride]);
     const float mean = static_cast<float>(dot);
-    for (int64_t i = 0; i < r.n; ++i) dx[r.at + i * r.stride] = y[r.at + i * r.stride] * (dy[r.at + i * r.stride] - mean);
+    for (int64_t i = 0; i < r.n; ++i)
+      dx[r.at + i * r.stride] = y[r.at + i * r.stride] * (dy[r.at + i * r.stride] - mean);
   });
 }
 
@@ -224,7 +228,8 @@ void BatchNorm(const Call& call) {
   }
   ForTiles(call, rows, columns, [&](int64_t, int64_t first, int64_t last) {
     for (int64_t row = first; row < last; ++row)
-      for (int64_t c = 0; c < columns; ++c) y[row * columns + c] = (px[row * columns + c] - mean[c]) * (rstd[c] * gamma[c]) + beta[c];
+      for (int64_t c = 0; c < columns; ++c)
+        y[row * columns + c] = (px[row * columns + c] - mean[c]) * (rstd[c] * gamma[c]) + beta[c];
   });
 }
 size_t BatchNormWorkspace(const Call& call) {
@@ -236,7 +241,8 @@ size_t BatchNormWorkspace(const Call& call) {
 void BatchNormGrad(const Call& call) {
   const Operand& x = call.in[0];
   const int64_t columns = x.shape.back(), rows = columns ? x.count() / columns : 0;
-  const float *px = x.f(), *gamma = call.in[1].f(), *mean = call.in[2].f(), *rstd = call.in[3].f(), *dy = call.in[4].f();
+  const float *px = x.f(), *gamma = call.in[1].f(), *mean = call.in[2].f(), *rstd = call.in[3].f(),
+              *dy = call.in[4].f();
   float *dx = call.out[0].f(), *dgamma = call.out[1].f(), *dbeta = call.out[2].f();
   const double* sums = SumColumns(call, rows, columns, 2, [&](int64_t row, double* own) {
     for (int64_t c = 0; c < columns; ++c) {
@@ -246,13 +252,15 @@ void BatchNormGrad(const Call& call) {
     }
   });
   const double n = static_cast<double>(std::max<int64_t>(1, rows));
-  for (int64_t c = 0; c < columns; ++c) dbeta[c] = static_cast<float>(sums[c]), dgamma[c] = static_cast<float>(sums[columns + c]);
+  for (int64_t c = 0; c < columns; ++c)
+    dbeta[c] = static_cast<float>(sums[c]), dgamma[c] = static_cast<float>(sums[columns + c]);
   ForTiles(call, rows, columns, [&](int64_t, int64_t first, int64_t last) {
     for (int64_t row = first; row < last; ++row) {
       for (int64_t c = 0; c < columns; ++c) {
         const int64_t i = row * columns + c;
         const float z = (px[i] - mean[c]) * rstd[c];
-        dx[i] = gamma[c] * rstd[c] * (dy[i] - static_cast<float>(sums[c] / n) - z * static_cast<float>(sums[columns + c] / n));
+        dx[i] = gamma[c] * rstd[c] *
+                (dy[i] - static_cast<float>(sums[c] / n) - z * static_cast<float>(sums[columns + c] / n));
       }
     }
   });
@@ -266,12 +274,14 @@ void BatchNormInfer(const Call& call) {
   const float epsilon = call.as<NormAttrs>().epsilon;
   const Operand& x = call.in[0];
   const int64_t columns = x.shape.back(), rows = columns ? x.count() / columns : 0;
-  const float *px = x.f(), *gamma = call.in[1].f(), *beta = call.in[2].f(), *mean = call.in[3].f(), *variance = call.in[4].f();
+  const float *px = x.f(), *gamma = call.in[1].f(), *beta = call.in[2].f(), *mean = call.in[3].f(),
+              *variance = call.in[4].f();
   float* y = call.out[0].f();
   ForTiles(call, rows, columns, [&](int64_t, int64_t first, int64_t last) {
     for (int64_t row = first; row < last; ++row)
       for (int64_t c = 0; c < columns; ++c)
-        y[row * columns + c] = (px[row * columns + c] - mean[c]) * (gamma[c] / std::sqrt(variance[c] + epsilon)) + beta[c];
+        y[row * columns + c] =
+            (px[row * columns + c] - mean[c]) * (gamma[c] / std::sqrt(variance[c] + epsilon)) + beta[c];
   });
 }
 
@@ -286,7 +296,8 @@ void Normalize(const Call& call) {
       double sum = 0, squares = 0;
       for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]);
       const double mean = sum / static_cast<double>(n);
-      for (int64_t i = 0; i < n; ++i) squares += (static_cast<double>(x[i]) - mean) * (static_cast<double>(x[i]) - mean);
+      for (int64_t i = 0; i < n; ++i)
+        squares += (static_cast<double>(x[i]) - mean) * (static_cast<double>(x[i]) - mean);
       rstd[row] = 1 / std::sqrt(static_cast<float>(squares / static_cast<double>(n)) + epsilon);
       for (int64_t i = 0; i < n; ++i) y[row * n + i] = (x[i] - static_cast<float>(mean)) * rstd[row];
     }
@@ -301,8 +312,10 @@ void NormalizeGrad(const Call& call) {  // dx = rstd (dy - mean(dy) - y mean(dy 
     for (int64_t row = first; row < last; ++row) {
       const float *y = py + row * n, *dy = pdy + row * n;
       double sum = 0, dot = 0;
-      for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(dy[i]), dot += static_cast<double>(dy[i]) * static_cast<double>(y[i]);
-      const float mean = static_cast<float>(sum / static_cast<double>(n)), along = static_cast<float>(dot / static_cast<double>(n));
+      for (int64_t i = 0; i < n; ++i)
+        sum += static_cast<double>(dy[i]), dot += static_cast<double>(dy[i]) * static_cast<double>(y[i]);
+      const float mean = static_cast<float>(sum / static_cast<double>(n)),
+                  along = static_cast<float>(dot / static_cast<double>(n));
       for (int64_t i = 0; i < n; ++i) dx[row * n + i] = rstd[row] * (dy[i] - mean - y[i] * along);
     }
   });

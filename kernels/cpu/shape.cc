@@ -28,14 +28,16 @@ int64_t IdAt(const Operand& ids, int64_t i) {
 void Fill(const Call& call) {
   const float value = call.as<FillAttrs>().value;
   float* y = call.out[0].f();
-  ForTiles(call, call.out[0].count(), 1, [&](int64_t, int64_t first, int64_t last) { std::fill(y + first, y + last, value); });
+  ForTiles(call, call.out[0].count(), 1,
+           [&](int64_t, int64_t first, int64_t last) { std::fill(y + first, y + last, value); });
 }
 
 void Copy(const Call& call) {
   const float* x = call.in[0].f();
   float* y = call.out[0].f();
   if (x == y) return;
-  ForTiles(call, call.out[0].count(), 1, [&](int64_t, int64_t first, int64_t last) { std::copy(x + first, x + last, y + first); });
+  ForTiles(call, call.out[0].count(), 1,
+           [&](int64_t, int64_t first, int64_t last) { std::copy(x + first, x + last, y + first); });
 }
 
 void CopyBox(const Call& call) {
@@ -70,7 +72,9 @@ void Cast(const Call& call) {
   float* y = call.out[0].f();
   ForTiles(call, x.count(), 1, [&](int64_t, int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i)
-      y[i] = x.dtype == DType::kInt32 ? static_cast<float>(x.i()[i]) : x.dtype == DType::kUint8 ? static_cast<float>(x.u()[i]) : x.f()[i];
+      y[i] = x.dtype == DType::kInt32   ? static_cast<float>(x.i()[i])
+             : x.dtype == DType::kUint8 ? static_cast<float>(x.u()[i])
+                                        : x.f()[i];
   });
 }
 

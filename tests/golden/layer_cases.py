@@ -305,6 +305,12 @@ ACTIVATE = [
     }),
     ("Dropout", [(6, 4)], {"zero": dict(rate=0.0)}),
     ("SpatialDropout2D", IMAGE, {"zero": dict(rate=0.0)}),
+    ("SpatialDropout1D", [(5, 3)], {"zero": dict(rate=0.0)}),
+    ("ZeroPadding1D", [(5, 3)], {"int": dict(padding=2), "pair": dict(padding=(1, 0))}),
+    ("Cropping1D", [(7, 3)], {"int": dict(cropping=2), "pair": dict(cropping=(1, 3))}),
+    ("UpSampling1D", [(5, 3)], {"2": dict(size=2), "3": dict(size=3)}),
+    ("RepeatVector", [(5,)], {"3": dict(n=3)}),
+    ("ActivityRegularization", [(6,)], {"both": dict(l1=0.01, l2=0.02)}),
     ("GaussianNoise", IMAGE, {"zero": dict(stddev=0.0)}),
     ("Dropout", [(6, 4)], {
         "half": dict(rate=0.5, seed=3), "noise_shape": dict(rate=0.3, noise_shape=(None, 1, 4)),
