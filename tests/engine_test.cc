@@ -6,37 +6,15 @@
 
 #include <atomic>
 #include <cmath>
-#include <cstdlib>
-#include <new>
 #include <thread>
 
 #include "ingot/data/digits.h"
 #include "ingot/kernels/cpu/targets.h"
 #include "ingot/layers/layers.h"
 #include "ingot/optim/optimizers.h"
+#include "ingot/tests/allocations.h"
 #include "ingot/train/model.h"
 #include "ingot/train/trainer.h"
-
-namespace {
-std::atomic<int64_t> allocations{0};
-}
-
-// Counts every allocation of this program through new.
-void* operator new(size_t n) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* p = std::malloc(n ? n : 1)) return p;
-  throw std::bad_alloc();
-}
-void* operator new(size_t n, std::align_val_t a) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  const size_t align = static_cast<size_t>(a);
-  if (void* p = std::aligned_alloc(align, (n + align - 1) / align * align)) return p;
-  throw std::bad_alloc();
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, size_t, std::align_val_t) noexcept { std::free(p); }
 
 namespace ingot {
 namespace {
@@ -88,9 +66,9 @@ TEST(Engine, AStepAllocatesNothing) {
     };
     s.EnsureBuilt({});
     step(0, 10), step(10, 20), step(20, 24);
-    const int64_t before = allocations.load();
+    const int64_t before = testing::Allocations();
     for (int i = 0; i < 10; ++i) step(0, 10), step(20, 24);
-    EXPECT_EQ(allocations.load() - before, 0) << (image ? "cnn" : "mlp");
+    EXPECT_EQ(testing::Allocations() - before, 0) << (image ? "cnn" : "mlp");
   }
 }
 
