@@ -9,5 +9,6 @@
 namespace ingot::testing {
 
 int64_t Allocations();
+bool AllocationsAreCounted();  // not so under a sanitizer
 
 }  // namespace ingot::testing
