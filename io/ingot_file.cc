@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -266,9 +267,9 @@ Checkpoint ReadIngot(const std::string& path, const CustomObjects* custom) {
   if (header.contains("compile") && !header["compile"].is_null()) c.compile = std::make_shared<Json>(header["compile"]);
   const std::string seed =
       header.contains("seed") && header["seed"].is_string() ? header["seed"].get<std::string>() : "";
-  if (seed.empty() || seed.size() > 20 || seed.find_first_not_of("0123456789") != std::string::npos)
-    Fail(path, ": 'seed' is not a number");
-  c.seed = std::stoull(seed);
+  const char* seed_end = seed.data() + seed.size();
+  const auto [end, status] = std::from_chars(seed.data(), seed_end, c.seed);
+  if (status != std::errc() || end != seed_end) Fail(path, ": 'seed' is not a number of 64 bits");
   c.iterations = static_cast<int64_t>(Number(header, "iterations", path));
   return c;
 }
