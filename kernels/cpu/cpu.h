@@ -16,8 +16,8 @@ INGOT_KERNELS(X)
 #define INGOT_KERNELS_WITH_WORKSPACE(X)                                                                                \
   X(Gemm)                                                                                                              \
   X(Conv2D) X(Conv2DGradInput) X(Conv2DGradKernel) X(Depthwise) X(DepthwiseGradInput) X(DepthwiseGradKernel) X(Reduce) \
-      X(ColumnSum) X(BatchNorm) X(BatchNormGrad) X(LossReduce) X(LossReduceGrad) X(Penalty) X(MetricUpdate)            \
-          X(ClipByNorm) X(ClipByGlobalNorm)
+      X(ColumnSum) X(BatchNorm) X(BatchNormGrad) X(BatchNormInfer) X(LossReduce) X(LossReduceGrad) X(Penalty)          \
+          X(MetricUpdate) X(ClipByNorm) X(ClipByGlobalNorm)
 // clang-format on
 #define X(name) size_t name##Workspace(const Call& call);
 INGOT_KERNELS_WITH_WORKSPACE(X)

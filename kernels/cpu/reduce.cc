@@ -1,19 +1,29 @@
 // SPDX-License-Identifier: MIT
 //
-// Sums, means and maxima over any axes; softmax; normalization of rows and of batches. Sums run in double precision.
+// Sums, means and maxima over any axes, and the gradient of the maximum. Neighbouring axes of one kind, kept or
+// reduced, are joined. If the last is kept, rows of columns are added up (columns-inl.h); if it is reduced, runs that
+// lie in one piece are. Compiled once for each SIMD target.
 //
-// Threads: as columns.h and tiles.h; the bits do not depend on their number.
+// Threads: long sums are cut into parts by shape alone; a part is summed in floats, at most a few hundred in a row, and
+// parts are combined in double precision in their order.
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
-#include "ingot/kernels/cpu/columns.h"
+#include "ingot/kernels/cpu/column_plan.h"
 #include "ingot/kernels/cpu/cpu.h"
+#include "ingot/kernels/cpu/targets.h"  // before Highway
+#include "ingot/kernels/cpu/tiles.h"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ingot/kernels/cpu/reduce.cc"
+#include "hwy/foreach_target.h"
+#include "ingot/kernels/cpu/columns-inl.h"
+
+#ifndef INGOT_KERNELS_CPU_REDUCE_ONCE  // shared by the targets
+#define INGOT_KERNELS_CPU_REDUCE_ONCE
 namespace ingot::cpu {
 namespace {
 
-// The axes of a reduction, neighbours of one kind joined: each is kept or reduced.
 struct Axes {
   int n = 0;
   int64_t extent[kMaxRank], stride[kMaxRank];
@@ -21,25 +31,29 @@ struct Axes {
 
   Axes(const Shape& shape, uint8_t bits) {
     for (int i = 0; i < shape.rank(); ++i) {
+      if (shape[i] == 1) continue;
       const bool r = bits >> i & 1;
-      if (n && reduced[n - 1] == r)
+      if (n > 0 && reduced[n - 1] == r) {
         extent[n - 1] *= shape[i];
-      else
+      } else {
         extent[n] = shape[i], reduced[n++] = r;
+      }
     }
+    if (n == 0) extent[0] = 1, reduced[0] = false, n = 1;
     int64_t step = 1;
     for (int i = n - 1; i >= 0; --i) stride[i] = step, step *= extent[i];
   }
-  int64_t Count(bool kind) const {
+  // How many combinations of the axes of a kind there are, the last `without` axes left out.
+  int64_t Count(bool kind, int without = 0) const {
     int64_t count = 1;
-    for (int i = 0; i < n; ++i)
+    for (int i = 0; i < n - without; ++i)
       if (reduced[i] == kind) count *= extent[i];
     return count;
   }
-  // Where in x the index-th combination of the axes of that kind lies.
-  int64_t Offset(int64_t index, bool kind) const {
+  // Where the index-th of them lies.
+  int64_t Offset(int64_t index, bool kind, int without = 0) const {
     int64_t offset = 0;
-    for (int i = n - 1; i >= 0; --i) {
+    for (int i = n - 1 - without; i >= 0; --i) {
       if (reduced[i] != kind) continue;
       offset += index % extent[i] * stride[i];
       index /= extent[i];
@@ -48,277 +62,241 @@ struct Axes {
   }
 };
 
-// f(place in y, place in x) for every element of x.
-template <class F>
-void ForOutputs(const Call& call, const Axes& axes, const F& f) {
-  const int64_t kept = axes.Count(false), reduced = axes.Count(true);
-  ForTiles(call, kept, reduced, [&](int64_t, int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) f(i, axes.Offset(i, false));
-  });
-}
-
-// Rows along one axis: n values `stride` apart.
-struct Row {
-  int64_t at, n, stride;
+// The last axis kept: `groups` of columns, each the sum of `runs` matrices of (run, columns).
+struct ColumnJob {
+  Axes axes;
+  int64_t columns, run, runs, groups;
+  ColumnPlan plan;
+  explicit ColumnJob(const Axes& a)
+      : axes(a),
+        columns(a.extent[a.n - 1]),
+        run(a.n > 1 ? a.extent[a.n - 2] : 1),
+        runs(a.Count(true, 2)),
+        groups(a.Count(false, 1)),
+        plan(run * runs, columns) {}
+  size_t bytes() const { return plan.parts > 1 ? static_cast<size_t>(groups) * plan.bytes(1) : 0; }
 };
-template <class F>
-void ForAxis(const Call& call, const F& f) {
-  const Shape& shape = call.out[0].shape;
-  const int axis = call.as<AxisAttrs>().axis;
-  const int64_t n = shape[axis], stride = shape.from(axis + 1).count(), outer = shape.part(0, axis).count();
-  ForTiles(call, outer * stride, n, [&](int64_t, int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) f(Row{i / stride * stride * n + i % stride, n, stride});
-  });
-}
 
-float RowMax(const float* x, const Row& r) {
-  float largest = -std::numeric_limits<float>::infinity();
-  for (int64_t i = 0; i < r.n; ++i) largest = std::max(largest, x[r.at + i * r.stride]);
-  return largest;
-}
+// The last axis reduced: each output the sum of `runs` runs, cut into parts of kBlock elements.
+struct RowJob {
+  Axes axes;
+  int64_t run, count, outputs, parts;
+  explicit RowJob(const Axes& a)
+      : axes(a),
+        run(a.extent[a.n - 1]),
+        count(a.Count(true)),
+        outputs(a.Count(false)),
+        parts(count > 2 * kBlock ? (count + kBlock - 1) / kBlock : 1) {}
+  size_t bytes() const { return parts > 1 ? static_cast<size_t>(outputs * parts) * sizeof(double) : 0; }
+};
+
+double ScaleOf(ReduceOp op, int64_t count) { return op == ReduceOp::kMean ? 1 / static_cast<double>(count) : 1; }
 
 }  // namespace
+}  // namespace ingot::cpu
+#endif
 
-void Reduce(const Call& call) {
-  const auto& attrs = call.as<ReduceAttrs>();
-  const float* x = call.in[0].f();
-  float* y = call.out[0].f();
-  const Axes axes(call.in[0].shape, attrs.axes);
-  const int64_t reduced = axes.Count(true);
-  const double scale = attrs.op == ReduceOp::kMean ? 1 / static_cast<double>(reduced) : 1;
-  if (attrs.op != ReduceOp::kMax && axes.n == 2 && axes.reduced[0]) {
-    const int64_t columns = axes.extent[1];
-    const double* sums = SumColumns(call, axes.extent[0], columns, 1, [&](int64_t row, double* own) {
-      for (int64_t c = 0; c < columns; ++c) own[c] += static_cast<double>(x[row * columns + c]);
-    });
-    for (int64_t c = 0; c < columns; ++c) y[c] = static_cast<float>(sums[c] * scale);
-    return;
-  }
-  ForOutputs(call, axes, [&](int64_t i, int64_t at) {
-    if (attrs.op == ReduceOp::kMax) {
-      float largest = -std::numeric_limits<float>::infinity();
-      for (int64_t k = 0; k < reduced; ++k) {
-        const float v = x[at + axes.Offset(k, true)];
-        if (v > largest || v != v) largest = v;
-        if (v != v) break;
+HWY_BEFORE_NAMESPACE();
+namespace ingot::cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
+HWY_INLINE double Combine(Plus, double a, double b) { return a + b; }
+HWY_INLINE double Combine(Larger, double a, double b) { return a > b || a != a ? a : b; }
+
+template <class Op>
+void ReduceColumns(const Call& call, const ColumnJob& job, const float* x, float* y, double scale) {
+  const ColumnPlan& plan = job.plan;
+  auto* partial = static_cast<float*>(call.workspace);  // (groups, parts, padded)
+  const int64_t blocks = plan.blocks();
+  ForTiles(call, job.groups * blocks, plan.block_size(), [&](int64_t, int64_t first, int64_t last) HWY_ATTR {
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t group = i / blocks;
+      const ColumnPlan::Block b = plan.At(i % blocks);
+      alignas(64) float own[kBlockColumns];
+      float* sums = plan.parts == 1 ? own : partial + (group * plan.parts + b.part) * plan.padded + b.column;
+      std::fill_n(sums, std::min(plan.padded - b.column, kBlockColumns), Op::kStart);
+      const int64_t base = job.axes.Offset(group, false, 1) + b.column;
+      for (int64_t row = b.row; row < b.row + b.rows;) {
+        const int64_t which = row / job.run, within = row % job.run;
+        const int64_t rows = std::min(job.run - within, b.row + b.rows - row);
+        const int64_t at = base + job.axes.Offset(which, true, 2) + within * job.columns;
+        const float* none[] = {nullptr};
+        AddBlock<1, 0, Op>([x](const auto& load, int64_t e, const float* const*, int64_t, Num* t)
+                               HWY_ATTR { t[0] = load(x + e); },
+                           at, rows, job.columns, b.columns, none, sums, 0);
+        row += rows;
       }
-      y[i] = largest;
-      return;
+      if (plan.parts > 1) continue;
+      float* to = y + group * job.columns + b.column;
+      for (int64_t c = 0; c < b.columns; ++c) to[c] = static_cast<float>(static_cast<double>(own[c]) * scale);
     }
-    double sum = 0;
-    if (axes.n && axes.reduced[axes.n - 1]) {  // runs that lie side by side
-      const int64_t run = axes.extent[axes.n - 1];
-      for (int64_t k = 0; k < reduced; k += run) {
-        const float* from = x + at + axes.Offset(k, true);
-        for (int64_t q = 0; q < run; ++q) sum += static_cast<double>(from[q]);
-      }
-    } else {
-      for (int64_t k = 0; k < reduced; ++k) sum += static_cast<double>(x[at + axes.Offset(k, true)]);
+  });
+  if (plan.parts == 1) return;
+  ForTiles(call, job.groups * job.columns, plan.parts, [&](int64_t, int64_t first, int64_t last) HWY_ATTR {
+    for (int64_t i = first; i < last; ++i) {
+      const float* from = partial + i / job.columns * plan.parts * plan.padded + i % job.columns;
+      double sum = static_cast<double>(Op::kStart);
+      for (int64_t p = 0; p < plan.parts; ++p) sum = Combine(Op(), sum, static_cast<double>(from[p * plan.padded]));
+      y[i] = static_cast<float>(sum * scale);
     }
-    y[i] = static_cast<float>(sum * scale);
   });
 }
-size_t ReduceWorkspace(const Call& call) {
-  const Axes axes(call.in[0].shape, call.as<ReduceAttrs>().axes);
-  return axes.n == 2 && axes.reduced[0] ? ColumnWorkspace(axes.extent[0], axes.extent[1]) : 0;
+
+HWY_INLINE double ReduceRun(Plus, const float* x, int64_t n) {
+  double sum = 0;
+  if (n < kLanes) {
+    for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]);
+    return sum;
+  }
+  return static_cast<double>(Sum(
+      n, [](Num v) HWY_ATTR { return v; }, x));
+}
+HWY_INLINE double ReduceRun(Larger op, const float* x, int64_t n) {
+  float most = Larger::kStart;
+  int64_t i = 0;
+  if (n >= kLanes) {
+    Num lanes = Load(x);
+    for (i = kLanes; i + kLanes <= n; i += kLanes) lanes = op(lanes, Load(x + i));
+    HWY_ALIGN float each[kLanes];
+    Store(lanes, each);
+    for (const float v : each) most = op(most, v);
+  }
+  for (; i < n; ++i) most = op(most, x[i]);
+  return static_cast<double>(most);
 }
 
-void ReduceMaxGrad(const Call& call) {
+template <class Op>
+void ReduceRows(const Call& call, const RowJob& job, const float* x, float* y, double scale) {
+  auto* partial = static_cast<double*>(call.workspace);  // (outputs, parts)
+  const int64_t part_size = job.parts > 1 ? kBlock : job.count;
+  ForTiles(call, job.outputs * job.parts, part_size, [&](int64_t, int64_t first, int64_t last) HWY_ATTR {
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t base = job.axes.Offset(i / job.parts, false), from = i % job.parts * part_size;
+      double sum = static_cast<double>(Op::kStart);
+      for (int64_t k = from, end = std::min(job.count, from + part_size); k < end;) {
+        const int64_t within = k % job.run, n = std::min(job.run - within, end - k);
+        sum = Combine(Op(), sum, ReduceRun(Op(), x + base + job.axes.Offset(k / job.run, true, 1) + within, n));
+        k += n;
+      }
+      if (job.parts > 1) {
+        partial[i] = sum;
+      } else {
+        y[i] = static_cast<float>(sum * scale);
+      }
+    }
+  });
+  if (job.parts == 1) return;
+  for (int64_t i = 0; i < job.outputs; ++i) {
+    double sum = static_cast<double>(Op::kStart);
+    for (int64_t p = 0; p < job.parts; ++p) sum = Combine(Op(), sum, partial[i * job.parts + p]);
+    y[i] = static_cast<float>(sum * scale);
+  }
+}
+
+template <class Op>
+void ReduceAs(const Call& call, const Axes& axes, double scale) {
+  const float* x = call.in[0].f();
+  float* y = call.out[0].f();
+  if (call.out[0].count() == 0) return;
+  if (axes.reduced[axes.n - 1]) return ReduceRows<Op>(call, RowJob(axes), x, y, scale);
+  ReduceColumns<Op>(call, ColumnJob(axes), x, y, scale);
+}
+
+void RunReduce(const Call& call) {
+  const auto& attrs = call.as<ReduceAttrs>();
+  const Axes axes(call.in[0].shape, attrs.axes);
+  if (attrs.op == ReduceOp::kMax) return ReduceAs<Larger>(call, axes, 1);
+  ReduceAs<Plus>(call, axes, ScaleOf(attrs.op, axes.Count(true)));
+}
+
+void RunColumnSum(const Call& call) { ReduceAs<Plus>(call, Axes(call.in[0].shape, 1), 1); }
+
+// Each of those equal to the maximum has its share of the gradient. f(rows of columns or runs) is what both halves do:
+// count those that are equal, then share.
+void RunReduceMaxGrad(const Call& call) {
   const float *x = call.in[0].f(), *y = call.in[1].f(), *dy = call.in[2].f();
   float* dx = call.out[0].f();
   const Axes axes(call.in[0].shape, call.as<ReduceAttrs>().axes);
-  const int64_t reduced = axes.Count(true);
-  ForOutputs(call, axes, [&](int64_t i, int64_t at) {
-    int64_t equal = 0;
-    for (int64_t k = 0; k < reduced; ++k) equal += x[at + axes.Offset(k, true)] == y[i];
-    const float share = equal ? dy[i] / static_cast<float>(equal) : 0;
-    for (int64_t k = 0; k < reduced; ++k) {
-      const int64_t place = at + axes.Offset(k, true);
-      dx[place] = x[place] == y[i] ? share : 0;
-    }
-  });
-}
-
-void ColumnSum(const Call& call) {
-  const float* x = call.in[0].f();
-  const int64_t rows = call.in[0].shape[0], columns = call.in[0].shape[1];
-  const double* sums = SumColumns(call, rows, columns, 1, [&](int64_t row, double* own) {
-    for (int64_t c = 0; c < columns; ++c) own[c] += static_cast<double>(x[row * columns + c]);
-  });
-  for (int64_t c = 0; c < columns; ++c) call.out[0].f()[c] = static_cast<float>(sums[c]);
-}
-size_t ColumnSumWorkspace(const Call& call) { return ColumnWorkspace(call.in[0].shape[0], call.in[0].shape[1]); }
-
-void Softmax(const Call& call) {
-  const float* x = call.in[0].f();
-  float* y = call.out[0].f();
-  ForAxis(call, [&](const Row& r) {
-    const float largest = RowMax(x, r);
-    double sum = 0;
-    for (int64_t i = 0; i < r.n; ++i) {
-      const float e = std::exp(x[r.at + i * r.stride] - largest);
-      y[r.at + i * r.stride] = e;
-      sum += static_cast<double>(e);
-    }
-    const float scale = static_cast<float>(1 / sum);
-    for (int64_t i = 0; i < r.n; ++i) y[r.at + i * r.stride] *= scale;
-  });
-}
-
-void SoftmaxGrad(const Call& call) {  // dx = y (dy - sum of y dy)
-  const float *y = call.in[0].f(), *dy = call.in[1].f();
-  float* dx = call.out[0].f();
-  ForAxis(call, [&](const Row& r) {
-    double dot = 0;
-    for (int64_t i = 0; i < r.n; ++i)
-      dot += static_cast<double>(y[r.at + i * r.stride]) * static_cast<double>(dy[r.at + i * r.stride]);
-    const float mean = static_cast<float>(dot);
-    for (int64_t i = 0; i < r.n; ++i)
-      dx[r.at + i * r.stride] = y[r.at + i * r.stride] * (dy[r.at + i * r.stride] - mean);
-  });
-}
-
-void LogSoftmax(const Call& call) {
-  const float* x = call.in[0].f();
-  float* y = call.out[0].f();
-  ForAxis(call, [&](const Row& r) {
-    const float largest = RowMax(x, r);
-    double sum = 0;
-    for (int64_t i = 0; i < r.n; ++i) sum += std::exp(static_cast<double>(x[r.at + i * r.stride] - largest));
-    const float log_sum = static_cast<float>(std::log(sum));
-    for (int64_t i = 0; i < r.n; ++i) y[r.at + i * r.stride] = x[r.at + i * r.stride] - largest - log_sum;
-  });
-}
-
-void LogSoftmaxGrad(const Call& call) {  // dx = dy - e^y (sum of dy)
-  const float *y = call.in[0].f(), *dy = call.in[1].f();
-  float* dx = call.out[0].f();
-  ForAxis(call, [&](const Row& r) {
-    double sum = 0;
-    for (int64_t i = 0; i < r.n; ++i) sum += static_cast<double>(dy[r.at + i * r.stride]);
-    for (int64_t i = 0; i < r.n; ++i)
-      dx[r.at + i * r.stride] = dy[r.at + i * r.stride] - std::exp(y[r.at + i * r.stride]) * static_cast<float>(sum);
-  });
-}
-
-// Mean and variance of each channel in two passes, so that nothing cancels; then y, and the moving ones.
-void BatchNorm(const Call& call) {
-  const auto& attrs = call.as<NormAttrs>();
-  const Operand& x = call.in[0];
-  const int64_t columns = x.shape.back(), rows = columns ? x.count() / columns : 0;
-  const float *px = x.f(), *gamma = call.in[1].f(), *beta = call.in[2].f();
-  float *y = call.out[0].f(), *mean = call.out[1].f(), *rstd = call.out[2].f();
-  const double n = static_cast<double>(std::max<int64_t>(1, rows));
-  const double* sums = SumColumns(call, rows, columns, 1, [&](int64_t row, double* own) {
-    for (int64_t c = 0; c < columns; ++c) own[c] += static_cast<double>(px[row * columns + c]);
-  });
-  for (int64_t c = 0; c < columns; ++c) mean[c] = static_cast<float>(sums[c] / n);
-  sums = SumColumns(call, rows, columns, 1, [&](int64_t row, double* own) {
-    for (int64_t c = 0; c < columns; ++c) {
-      const double d = static_cast<double>(px[row * columns + c]) - static_cast<double>(mean[c]);
-      own[c] += d * d;
-    }
-  });
-  for (int64_t c = 0; c < columns; ++c) {
-    const float variance = static_cast<float>(sums[c] / n);
-    rstd[c] = 1 / std::sqrt(variance + attrs.epsilon);
-    float *moving_mean = call.in[3].f() + c, *moving_variance = call.in[4].f() + c;
-    *moving_mean = *moving_mean * attrs.momentum + mean[c] * (1 - attrs.momentum);
-    *moving_variance = *moving_variance * attrs.momentum + variance * (1 - attrs.momentum);
+  if (call.out[0].count() == 0) return;
+  if (axes.reduced[axes.n - 1]) {
+    const RowJob job(axes);
+    ForTiles(call, job.outputs, job.count, [&](int64_t, int64_t first, int64_t last) HWY_ATTR {
+      for (int64_t i = first; i < last; ++i) {
+        const int64_t base = axes.Offset(i, false), runs = job.count / job.run;
+        const Num most(y[i]), one(1.0f), zero(0.0f);
+        double equal = 0;
+        for (int64_t r = 0; r < runs; ++r) {
+          const float* from = x + base + axes.Offset(r, true, 1);
+          equal += static_cast<double>(Sum(
+              job.run, [&](Num v) HWY_ATTR { return Select(v == most, one, zero); }, from));
+        }
+        const Num share(equal > 0 ? dy[i] / static_cast<float>(equal) : 0);
+        for (int64_t r = 0; r < runs; ++r) {
+          const int64_t at = base + axes.Offset(r, true, 1);
+          Map(
+              job.run, dx + at, [&](Num v) HWY_ATTR { return Select(v == most, share, zero); }, x + at);
+        }
+      }
+    });
+    return;
   }
-  ForTiles(call, rows, columns, [&](int64_t, int64_t first, int64_t last) {
-    for (int64_t row = first; row < last; ++row)
-      for (int64_t c = 0; c < columns; ++c)
-        y[row * columns + c] = (px[row * columns + c] - mean[c]) * (rstd[c] * gamma[c]) + beta[c];
-  });
-}
-size_t BatchNormWorkspace(const Call& call) {
-  const int64_t columns = call.in[0].shape.back();
-  return columns ? ColumnWorkspace(call.in[0].count() / columns, columns) : 0;
-}
-
-// With z = (x - mean) rstd: dx = gamma rstd (dy - mean(dy) - z mean(dy z)), dgamma = sum(dy z), dbeta = sum(dy).
-void BatchNormGrad(const Call& call) {
-  const Operand& x = call.in[0];
-  const int64_t columns = x.shape.back(), rows = columns ? x.count() / columns : 0;
-  const float *px = x.f(), *gamma = call.in[1].f(), *mean = call.in[2].f(), *rstd = call.in[3].f(),
-              *dy = call.in[4].f();
-  float *dx = call.out[0].f(), *dgamma = call.out[1].f(), *dbeta = call.out[2].f();
-  const double* sums = SumColumns(call, rows, columns, 2, [&](int64_t row, double* own) {
-    for (int64_t c = 0; c < columns; ++c) {
-      const int64_t i = row * columns + c;
-      own[c] += static_cast<double>(dy[i]);
-      own[columns + c] += static_cast<double>(dy[i]) * static_cast<double>((px[i] - mean[c]) * rstd[c]);
-    }
-  });
-  const double n = static_cast<double>(std::max<int64_t>(1, rows));
-  for (int64_t c = 0; c < columns; ++c)
-    dbeta[c] = static_cast<float>(sums[c]), dgamma[c] = static_cast<float>(sums[columns + c]);
-  ForTiles(call, rows, columns, [&](int64_t, int64_t first, int64_t last) {
-    for (int64_t row = first; row < last; ++row) {
-      for (int64_t c = 0; c < columns; ++c) {
-        const int64_t i = row * columns + c;
-        const float z = (px[i] - mean[c]) * rstd[c];
-        dx[i] = gamma[c] * rstd[c] *
-                (dy[i] - static_cast<float>(sums[c] / n) - z * static_cast<float>(sums[columns + c] / n));
+  const ColumnJob job(axes);
+  const int64_t vectors = Tiles(job.columns, kLanes), rows = job.run * job.runs;
+  ForTiles(call, job.groups * vectors, rows * kLanes, [&](int64_t, int64_t first, int64_t last) HWY_ATTR {
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t group = i / vectors, column = i % vectors * kLanes, n = std::min(kLanes, job.columns - column);
+      const int64_t base = axes.Offset(group, false, 1) + column, out = group * job.columns + column;
+      const LoadFirst load{n};
+      const Num most = load(y + out), zero(0.0f);
+      Num equal = zero;
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t at = base + axes.Offset(r / job.run, true, 2) + r % job.run * job.columns;
+        equal = equal + Select(load(x + at) == most, Num(1.0f), zero);
+      }
+      const Num share = load(dy + out) / Max(equal, Num(1.0f));
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t at = base + axes.Offset(r / job.run, true, 2) + r % job.run * job.columns;
+        StoreSome(Select(load(x + at) == most, share, zero), dx + at, n);
       }
     }
   });
 }
-size_t BatchNormGradWorkspace(const Call& call) {
-  const int64_t columns = call.in[0].shape.back();
-  return columns ? ColumnWorkspace(call.in[0].count() / columns, columns, 2) : 0;
-}
 
-void BatchNormInfer(const Call& call) {
-  const float epsilon = call.as<NormAttrs>().epsilon;
-  const Operand& x = call.in[0];
-  const int64_t columns = x.shape.back(), rows = columns ? x.count() / columns : 0;
-  const float *px = x.f(), *gamma = call.in[1].f(), *beta = call.in[2].f(), *mean = call.in[3].f(),
-              *variance = call.in[4].f();
-  float* y = call.out[0].f();
-  ForTiles(call, rows, columns, [&](int64_t, int64_t first, int64_t last) {
-    for (int64_t row = first; row < last; ++row)
-      for (int64_t c = 0; c < columns; ++c)
-        y[row * columns + c] =
-            (px[row * columns + c] - mean[c]) * (gamma[c] / std::sqrt(variance[c] + epsilon)) + beta[c];
-  });
-}
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace ingot::cpu
+HWY_AFTER_NAMESPACE();
 
-void Normalize(const Call& call) {
-  const float epsilon = call.as<NormAttrs>().epsilon;
-  const int64_t rows = call.in[0].shape[0], n = rows ? call.in[0].count() / rows : 0;
-  const float* px = call.in[0].f();
-  float *y = call.out[0].f(), *rstd = call.out[1].f();
-  ForTiles(call, rows, n, [&](int64_t, int64_t first, int64_t last) {
-    for (int64_t row = first; row < last; ++row) {
-      const float* x = px + row * n;
-      double sum = 0, squares = 0;
-      for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]);
-      const double mean = sum / static_cast<double>(n);
-      for (int64_t i = 0; i < n; ++i)
-        squares += (static_cast<double>(x[i]) - mean) * (static_cast<double>(x[i]) - mean);
-      rstd[row] = 1 / std::sqrt(static_cast<float>(squares / static_cast<double>(n)) + epsilon);
-      for (int64_t i = 0; i < n; ++i) y[row * n + i] = (x[i] - static_cast<float>(mean)) * rstd[row];
-    }
-  });
-}
+#if HWY_ONCE
+namespace ingot::cpu {
+HWY_EXPORT(RunReduce);
+HWY_EXPORT(RunColumnSum);
+HWY_EXPORT(RunReduceMaxGrad);
 
-void NormalizeGrad(const Call& call) {  // dx = rstd (dy - mean(dy) - y mean(dy y))
-  const int64_t rows = call.in[0].shape[0], n = rows ? call.in[0].count() / rows : 0;
-  const float *py = call.in[0].f(), *rstd = call.in[1].f(), *pdy = call.in[2].f();
-  float* dx = call.out[0].f();
-  ForTiles(call, rows, n, [&](int64_t, int64_t first, int64_t last) {
-    for (int64_t row = first; row < last; ++row) {
-      const float *y = py + row * n, *dy = pdy + row * n;
-      double sum = 0, dot = 0;
-      for (int64_t i = 0; i < n; ++i)
-        sum += static_cast<double>(dy[i]), dot += static_cast<double>(dy[i]) * static_cast<double>(y[i]);
-      const float mean = static_cast<float>(sum / static_cast<double>(n)),
-                  along = static_cast<float>(dot / static_cast<double>(n));
-      for (int64_t i = 0; i < n; ++i) dx[row * n + i] = rstd[row] * (dy[i] - mean - y[i] * along);
-    }
-  });
+namespace {
+size_t ReduceBytes(const Axes& axes) {
+  return axes.reduced[axes.n - 1] ? RowJob(axes).bytes() : ColumnJob(axes).bytes();
+}
+}  // namespace
+
+void Reduce(const Call& call) {
+  ChosenTargets();
+  HWY_DYNAMIC_DISPATCH(RunReduce)(call);
+}
+size_t ReduceWorkspace(const Call& call) { return ReduceBytes(Axes(call.in[0].shape, call.as<ReduceAttrs>().axes)); }
+
+void ColumnSum(const Call& call) {
+  ChosenTargets();
+  HWY_DYNAMIC_DISPATCH(RunColumnSum)(call);
+}
+size_t ColumnSumWorkspace(const Call& call) { return ReduceBytes(Axes(call.in[0].shape, 1)); }
+
+void ReduceMaxGrad(const Call& call) {
+  ChosenTargets();
+  HWY_DYNAMIC_DISPATCH(RunReduceMaxGrad)(call);
 }
 
 }  // namespace ingot::cpu
+#endif  // HWY_ONCE

@@ -32,7 +32,6 @@ inline Scalar Exp(Scalar a) { return Scalar(std::exp(a.v)); }
 inline Scalar Log(Scalar a) { return Scalar(std::log(a.v)); }
 inline Scalar Log1p(Scalar a) { return Scalar(std::log1p(a.v)); }
 inline Scalar Expm1(Scalar a) { return Scalar(std::expm1(a.v)); }
-inline Scalar Erf(Scalar a) { return Scalar(std::erf(a.v)); }
 inline Scalar Sqrt(Scalar a) { return Scalar(std::sqrt(a.v)); }
 inline bool operator>=(Scalar a, Scalar b) { return a.v >= b.v; }
 inline Scalar Tanh(Scalar a) { return Scalar(std::tanh(a.v)); }
