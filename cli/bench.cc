@@ -41,8 +41,9 @@ void RunCreate(const CreateOptions& o) {
   std::vector<std::optional<Model>> held(static_cast<size_t>(o.alive));
   std::vector<double> ms;
   ms.reserve(static_cast<size_t>(o.models));
-  // Resident memory is read once as many models are alive as ever will be, so that what is left is growth.
-  const int warm = std::max(5, o.alive);
+  // Resident memory is read once as many models are alive as ever will be, and as many have gone: what is left is
+  // growth.
+  const int warm = std::max(5, 2 * o.alive);
   double resident = 0;
   for (int i = -warm; i < o.models; ++i) {
     if (i == 0) resident = ResidentMb();

@@ -19,8 +19,8 @@ double Ms(Clock::time_point since) { return std::chrono::duration<double, std::m
 
 struct Options {
   std::string data, out = "digits.ingot";
-  int64_t rows = 20000, test_rows = 5000;
-  int epochs = 3, batch = 128;
+  int64_t rows = 40000, test_rows = 5000;
+  int epochs = 4, batch = 128;
   uint64_t seed = 1;
 };
 

@@ -3,7 +3,7 @@
 # Installs what building ingot needs, on Debian 12 or Ubuntu 24.04 and their kin. Does nothing where all is there.
 set -euo pipefail
 
-packages=(g++ cmake ninja-build pkg-config libhwy-dev nlohmann-json3-dev libcli11-dev
+packages=(g++ cmake ninja-build pkg-config libhwy-dev nlohmann-json3-dev libcli11-dev zlib1g-dev libhdf5-dev
           libgtest-dev)
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then

@@ -4,11 +4,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <utility>
+#include <vector>
 
 #include "ingot/core/error.h"
 
@@ -20,6 +24,51 @@ constexpr size_t kMapFrom = size_t{4} << 20;
 
 size_t PhysicalMemory() {
   return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr size_t kMaxSpare = 0;  // so that a use after the end is seen
+#else
+constexpr size_t kMaxSpare = size_t{16} << 20;
+#endif
+
+// Small blocks that ended, kept for the next of the same size: a program that makes models in a loop would else give
+// the same pages back and fault them in again, each time. At most kMaxSpare bytes; the oldest make room. Threads: any.
+class Spares {
+ public:
+  void* Take(size_t size) {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::find_if(blocks_.begin(), blocks_.end(), [&](const Spare& s) { return s.size == size; });
+    if (found == blocks_.end()) return nullptr;
+    void* heap = found->heap;
+    blocks_.erase(found);
+    bytes_ -= size;
+    return heap;
+  }
+  void Give(void* heap, size_t size) {
+    const std::lock_guard lock(mutex_);
+    blocks_.push_back({heap, size});
+    for (bytes_ += size; bytes_ > kMaxSpare || blocks_.size() > kMaxCount; blocks_.erase(blocks_.begin())) {
+      std::free(blocks_.front().heap);
+      bytes_ -= blocks_.front().size;
+    }
+  }
+
+ private:
+  static constexpr size_t kMaxCount = 64;
+  struct Spare {
+    void* heap;
+    size_t size;
+  };
+  std::mutex mutex_;
+  std::vector<Spare> blocks_;  // the oldest first
+  size_t bytes_ = 0;
+};
+
+// Never destroyed: models may end after everything else of the process.
+Spares& TheSpares() {
+  static Spares& spares = *new Spares;
+  return spares;
 }
 
 }  // namespace
@@ -37,11 +86,14 @@ Block::Block(size_t bytes, const std::string& purpose) {
     if (p == MAP_FAILED) too_big();
     madvise(p, size, MADV_HUGEPAGE);
     data_ = static_cast<std::byte*>(p);
-    mapped_ = true;
   } else {
-    data_ = static_cast<std::byte*>(std::aligned_alloc(kAlignment, size));
-    if (!data_) too_big();
-    std::memset(data_, 0, size);
+    heap_ = TheSpares().Take(size);
+    const bool used = heap_ != nullptr;
+    // Aligned here and not by aligned_alloc, which (in glibc before 2.39) does not take back what it gave before.
+    if (!used) heap_ = std::calloc(1, size + kAlignment);
+    if (!heap_) too_big();
+    data_ = reinterpret_cast<std::byte*>(AlignUp(reinterpret_cast<uintptr_t>(heap_)));
+    if (used) std::memset(data_, 0, size);
   }
   size_ = size;
 }
@@ -54,26 +106,25 @@ Block Block::Map(int fd, uint64_t offset, size_t bytes, const std::string& path)
     Fail(path, ": ", HumanBytes(bytes), " at offset ", offset, " cannot be mapped: ", std::strerror(errno));
   block.data_ = static_cast<std::byte*>(p);
   block.size_ = bytes;
-  block.mapped_ = true;
   return block;
 }
 
 Block::~Block() {
-  if (mapped_)
+  if (heap_)
+    TheSpares().Give(heap_, size_);
+  else if (data_)
     munmap(data_, size_);
-  else
-    std::free(data_);
 }
 
 Block::Block(Block&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)),
-      mapped_(std::exchange(other.mapped_, false)) {}
+      heap_(std::exchange(other.heap_, nullptr)) {}
 
 Block& Block::operator=(Block&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
-  std::swap(mapped_, other.mapped_);
+  std::swap(heap_, other.heap_);
   return *this;
 }
 

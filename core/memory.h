@@ -35,7 +35,7 @@ class Block {
  private:
   std::byte* data_ = nullptr;
   size_t size_ = 0;
-  bool mapped_ = false;
+  void* heap_ = nullptr;  // what the allocator gave; null where the block has pages of its own
 };
 
 std::string HumanBytes(uint64_t bytes);  // "1.5 GiB"

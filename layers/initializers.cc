@@ -10,6 +10,7 @@
 
 #include "ingot/core/error.h"
 #include "ingot/core/threads.h"
+#include "ingot/kernels/cpu/random.h"
 
 namespace ingot {
 namespace {
@@ -61,23 +62,31 @@ const Scaled* FindScaled(const std::string& name) {
   return nullptr;
 }
 
-constexpr int64_t kTile = 1 << 16;
+constexpr int64_t kTile = 1 << 16;  // a multiple of the four words of a block
 
-// values[i] = f(word i of the stream), on all threads.
+// fill(values of a tile, how many, the first's place in the stream), on all threads.
 template <class F>
-void FillWords(float* values, int64_t n, const Stream& stream, const F& f) {
+void ForTiles(float* values, int64_t n, const F& fill) {
   ThreadPool::Default().For((n + kTile - 1) / kTile, [&](int64_t tile) {
-    const int64_t end = std::min(n, (tile + 1) * kTile);
-    for (int64_t i = tile * kTile; i < end; i += 4) {
-      const Words words = Philox(stream, static_cast<uint64_t>(i / 4));
-      for (int64_t k = i; k < std::min(end, i + 4); ++k) values[k] = f(words[static_cast<size_t>(k - i)]);
-    }
+    const int64_t first = tile * kTile;
+    fill(values + first, std::min(kTile, n - first), first);
   });
 }
 
 void FillUniform(float* values, int64_t n, const Stream& stream, double low, double high) {
   const float from = static_cast<float>(low), span = static_cast<float>(high - low);
-  FillWords(values, n, stream, [=](uint32_t word) { return from + span * Uniform(word); });
+  ForTiles(values, n, [&](float* v, int64_t count, int64_t first) {
+    cpu::FillUniform(v, count, stream, first);
+    for (int64_t i = 0; i < count; ++i) v[i] = from + span * v[i];
+  });
+}
+
+void FillNormal(float* values, int64_t n, const Stream& stream, double mean, double stddev) {
+  const float shift = static_cast<float>(mean), scale = static_cast<float>(stddev);
+  ForTiles(values, n, [&](float* v, int64_t count, int64_t first) {
+    cpu::FillNormal(v, count, stream, first);
+    for (int64_t i = 0; i < count; ++i) v[i] = shift + scale * v[i];
+  });
 }
 
 // The inverse of the normal distribution function (Acklam's rational approximation, relative error 1e-9).
@@ -100,11 +109,17 @@ double NormalQuantile(double p) {
          (((((b[0] * r + b[1]) * r + b[2]) * r + b[3]) * r + b[4]) * r + 1);
 }
 
-void FillNormal(float* values, int64_t n, const Stream& stream, double mean, double stddev, bool truncated) {
-  const double low = truncated ? 0.022750131948179195 : 0;  // P(z < -2)
-  FillWords(values, n, stream, [=](uint32_t word) {
-    const double u = (static_cast<double>(word) + 0.5) * 0x1p-32;
-    return static_cast<float>(mean + stddev * NormalQuantile(low + (1 - 2 * low) * u));
+// Word i is where the value lies among those that the cut leaves.
+void FillTruncatedNormal(float* values, int64_t n, const Stream& stream, double mean, double stddev) {
+  const double low = 0.022750131948179195;  // P(z < -2)
+  ForTiles(values, n, [&](float* v, int64_t count, int64_t first) {
+    for (int64_t i = 0; i < count; i += 4) {
+      const Words words = Philox(stream, static_cast<uint64_t>((first + i) / 4));
+      for (int64_t k = 0; k < std::min<int64_t>(4, count - i); ++k) {
+        const double u = (static_cast<double>(words[static_cast<size_t>(k)]) + 0.5) * 0x1p-32;
+        v[i + k] = static_cast<float>(mean + stddev * NormalQuantile(low + (1 - 2 * low) * u));
+      }
+    }
   });
 }
 
@@ -127,9 +142,9 @@ void FillScaled(float* values, const Shape& shape, const Stream& stream, double 
     const double limit = std::sqrt(3 * scale);
     FillUniform(values, n, stream, -limit, limit);
   } else if (distribution == "untruncated_normal") {
-    FillNormal(values, n, stream, 0, std::sqrt(scale), false);
+    FillNormal(values, n, stream, 0, std::sqrt(scale));
   } else {
-    FillNormal(values, n, stream, 0, std::sqrt(scale) / 0.87962566103423978, true);
+    FillTruncatedNormal(values, n, stream, 0, std::sqrt(scale) / 0.87962566103423978);
   }
 }
 
@@ -199,9 +214,11 @@ std::function<void(float*, const Stream&)> Initializer::function(const Shape& sh
   if (c == "RandomUniform")
     return
         [self, n, seeded](float* v, const Stream& s) { FillUniform(v, n, seeded(self, s), self.minval, self.maxval); };
-  if (c == "RandomNormal" || c == "TruncatedNormal")
+  if (c == "RandomNormal")
+    return [self, n, seeded](float* v, const Stream& s) { FillNormal(v, n, seeded(self, s), self.mean, self.stddev); };
+  if (c == "TruncatedNormal")
     return [self, n, seeded](float* v, const Stream& s) {
-      FillNormal(v, n, seeded(self, s), self.mean, self.stddev, self.class_name_ == "TruncatedNormal");
+      FillTruncatedNormal(v, n, seeded(self, s), self.mean, self.stddev);
     };
   if (c == "VarianceScaling")
     return [self, shape, seeded](float* v, const Stream& s) {

@@ -194,8 +194,6 @@ Schedule PolynomialDecay(double initial, int64_t steps, const PolynomialOptions&
 
 std::span<const ScheduleClass> AllSchedules() { return kAll; }
 
-using ScheduleFactory = std::function<Schedule()>;
-
 Schedule ScheduleFromConfig(const std::string& class_name, const Json& config, const CustomObjects* custom) {
   Schedule schedule;
   if (const ScheduleFactory* factory = custom ? custom->find<ScheduleFactory>(class_name) : nullptr)

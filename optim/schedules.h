@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -69,6 +70,7 @@ struct ScheduleClass {
   Schedule (*make)();
 };
 std::span<const ScheduleClass> AllSchedules();
+using ScheduleFactory = std::function<Schedule()>;  // in CustomObjects
 Schedule ScheduleFromConfig(const std::string& class_name, const Json& config, const CustomObjects* custom = nullptr);
 
 }  // namespace ingot

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <numeric>
 
@@ -35,37 +36,43 @@ std::string Shown(const Logs& logs) {
   return text;
 }
 
-// Progress on standard error: a bar that redraws at most 10 times a second, or one line an epoch.
+// Progress: a bar where standard error is a terminal, redrawn at most ten times a second; else one line an epoch.
 class Progress {
  public:
-  Progress(int verbose, int epochs, int64_t steps) : verbose_(verbose), epochs_(epochs), steps_(steps) {}
+  Progress(int verbose, int epochs, int64_t steps)
+      : verbose_(verbose), bar_(verbose == 1 && isatty(STDERR_FILENO)), epochs_(epochs), steps_(steps) {}
 
   void Begin(int epoch) {
     begin_ = drawn_ = Clock::now();
-    if (verbose_) std::fprintf(stderr, "Epoch %d/%d\n", epoch + 1, epochs_);
+    if (verbose_) std::fprintf(stderr, bar_ ? "Epoch %d/%d\n" : "Epoch %d/%d  ", epoch + 1, epochs_);
   }
-  bool Due() const { return verbose_ == 1 && Seconds(drawn_) >= 0.1; }
+  bool Due() const { return bar_ && Seconds(drawn_) >= 0.1; }
   void Step(int64_t done, const Logs& logs) {
     drawn_ = Clock::now();
-    Draw(done, logs, "\r", "");
+    const double left = Seconds(begin_) / static_cast<double>(done) * static_cast<double>(steps_ - done);
+    Draw(done, logs, Text(std::lround(left), "s left "), "");
   }
   void End(int64_t done, const Logs& logs) {
-    if (verbose_) Draw(done, logs, verbose_ == 1 ? "\r" : "", "\n");
+    if (verbose_) Draw(done, logs, Text(std::lround(Seconds(begin_)), "s "), "\n");
   }
 
  private:
-  void Draw(int64_t done, const Logs& logs, const char* before, const char* after) {
-    constexpr int kWidth = 20;
-    const int filled = static_cast<int>(kWidth * done / std::max<int64_t>(1, steps_));
-    std::string bar;
-    for (int i = 0; i < kWidth; ++i) bar += i < filled ? "━" : "╌";
-    const double seconds = Seconds(begin_), each = seconds / static_cast<double>(std::max<int64_t>(1, done));
-    std::fprintf(stderr, "%s%lld/%lld %s %.0fs %.2fms/step%s%s", before, static_cast<long long>(done),
-                 static_cast<long long>(steps_), bar.c_str(), seconds, 1e3 * each, Shown(logs).c_str(), after);
+  void Draw(int64_t done, const Logs& logs, const std::string& time, const char* after) {
+    constexpr int64_t kWidth = 20;
+    const int64_t filled = kWidth * done / std::max<int64_t>(1, steps_);
+    std::string line = bar_ ? "\r" : "";
+    line += Text(done, "/", steps_, " ");
+    for (int64_t i = 0; bar_ && i < kWidth; ++i) line += i < filled ? "━" : "╌";
+    const double each = Seconds(begin_) / static_cast<double>(std::max<int64_t>(1, done));
+    // \033[K clears what a longer line has left.
+    std::fprintf(stderr, "%s %s%.2f ms/step%s%s%s", line.c_str(), time.c_str(), 1e3 * each, Shown(logs).c_str(),
+                 bar_ ? "\033[K" : "", after);
     std::fflush(stderr);
   }
 
-  int verbose_, epochs_;
+  int verbose_;
+  bool bar_;
+  int epochs_;
   int64_t steps_;
   Clock::time_point begin_, drawn_;
 };

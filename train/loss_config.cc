@@ -52,7 +52,10 @@ struct FunctionLoss : LossDef {
   Loss::Function fn;
   std::string class_name() const override { return "function"; }
   TensorSpec target(const TensorSpec&, const TensorSpec& truth) const override { return truth; }
-  Value call(Graph& g, Value truth, Value pred) const override { return fn(g, g.Cast(truth), pred); }
+  Value call(Graph& g, Value truth, Value pred) const override {
+    const SameRankShapes shapes = SameRank(g.shape(truth), g.shape(pred));
+    return fn(g, g.Reshape(g.Cast(truth), shapes.truth), g.Reshape(pred, shapes.pred));
+  }
 };
 
 void CheckReduction(const LossDef& def) {

@@ -340,7 +340,13 @@ TensorSpec LossDef::target(const TensorSpec& pred, const TensorSpec& truth) cons
   if (!Fits(shapes.truth, shapes.pred))
     fail("targets have shape ", truth.shape, ", the output has shape ", pred.shape, "; the same was expected",
          LooksLikeLabels(pred, truth) ? " (for integer labels use sparse_categorical_crossentropy)" : "");
-  return truth;
+  // Fed with as many axes as the output has: (N) against (N, 1) would broadcast to (N, N).
+  Shape shape = truth.shape;
+  if (shape.rank() < pred.shape.rank())
+    shape.push_back(1);
+  else
+    shape = shape.part(0, pred.shape.rank());
+  return {shape, truth.dtype};
 }
 
 Value AddLoss(Graph& g, const LossDef& loss, Value truth, Value pred, Value weight, float scale, Value into) {

@@ -150,6 +150,8 @@ Metric MetricFromConfig(const Json& config, const CustomObjects* custom) {
   if (custom) {
     if (const MetricFactory* make = custom->find<MetricFactory>(class_name))
       metric = Metric((*make)());
+    else if (const LossFactory* make_loss = custom->find<LossFactory>(class_name))
+      metric = Metric(Loss((*make_loss)()));
     else if (const Metric* found = custom->find<Metric>(class_name))
       return *found;
   }

@@ -240,7 +240,8 @@ struct FunctionMetric : MeanMetric {
   Metric::Function values;
   std::string class_name() const override { return "function"; }
   void update(Graph& g, Value truth, Value pred, Value weight, Value state) const override {
-    AddValues(g, values(g, g.Cast(truth), pred), weight, state);
+    const SameRankShapes shapes = SameRank(g.shape(truth), g.shape(pred));
+    AddValues(g, values(g, g.Reshape(g.Cast(truth), shapes.truth), g.Reshape(pred, shapes.pred)), weight, state);
   }
 };
 

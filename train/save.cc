@@ -37,7 +37,7 @@ void Model::save(const std::string& path) {
   WriteIngot(path, c);
 }
 
-Model load_model(const std::string& path, const LoadOptions& options) {
+Model load_model(const std::string& path, const LoadOptions& options) try {
   CheckExtension(path);
   Checkpoint c = ReadIngot(path, options.custom_objects);
   Model model(c.network, {.name = c.network->name, .seed = c.seed});
@@ -56,6 +56,9 @@ Model load_model(const std::string& path, const LoadOptions& options) {
     }
   }
   return model;
+} catch (const Error& e) {  // what is wrong with a layer, a loss, ... of the file is said with the file's name
+  if (std::string_view(e.what()).starts_with(path)) throw;
+  Fail(path, ": ", e.what());
 }
 
 }  // namespace ingot

@@ -28,9 +28,9 @@ BoxAttrs Box(const Shape& extent) {
   return box;
 }
 
-uint8_t AxisBits(std::span<const int> axes) {
+uint8_t AxisBits(std::span<const int> axes, int rank) {  // -1 is the last
   uint8_t bits = 0;
-  for (const int axis : axes) bits = static_cast<uint8_t>(bits | (1u << axis));
+  for (const int axis : axes) bits = static_cast<uint8_t>(bits | (1u << (axis < 0 ? axis + rank : axis)));
   return bits;
 }
 
@@ -174,7 +174,7 @@ Value Graph::Broadcast(Value x, const Shape& out) {
 }
 
 Value Graph::Reduce(ReduceOp op, Value x, std::span<const int> axes, bool keepdims) {
-  const uint8_t bits = AxisBits(axes);
+  const uint8_t bits = AxisBits(axes, shape(x).rank());
   Shape kept = shape(x), dropped;
   double reduced = 1;
   for (int i = 0; i < shape(x).rank(); ++i) {
