@@ -160,8 +160,11 @@ HWY_NOINLINE void Micro(const Block& t) {
   INGOT_UNROLL
   for (int v = 0; v < V; ++v) {
     const bool whole = v + 1 < V || rest == kLanes;
-    const float* bias = f.bias + v * kLanes;
-    const Vec bias_v = f.bias == nullptr ? zero : whole ? hn::LoadU(d, bias) : LoadSome(bias, rest);
+    Vec bias_v = zero;
+    if (f.bias != nullptr) {
+      const float* bias = f.bias + v * kLanes;
+      bias_v = whole ? hn::LoadU(d, bias) : LoadSome(bias, rest);
+    }
     INGOT_UNROLL
     for (int r = 0; r < R; ++r) {
       float* HWY_RESTRICT c = t.c + r * t.ldc + v * kLanes;
