@@ -12,6 +12,8 @@ int main(int argc, char** argv) {
   CLI::App app{"ingot: define, train, inspect and time small Keras-equivalent models"};
   app.require_subcommand(1);
   ingot::AddDemo(app);
+  ingot::AddFiles(app);
+  ingot::AddModel(app);
   ingot::AddBench(app);
   try {
     app.parse(argc, argv);

@@ -68,6 +68,11 @@ std::span<float> Array::floats() {
   return {static_cast<float*>(data_), static_cast<size_t>(size())};
 }
 
+bool Array::operator==(const Array& other) const {
+  return shape_ == other.shape_ && dtype_ == other.dtype_ &&
+         (bytes() == 0 || std::memcmp(data_, other.data_, bytes()) == 0);
+}
+
 Array Array::copy() const {
   Array array(shape_, dtype_);
   if (bytes()) std::memcpy(array.data_, data_, bytes());

@@ -46,6 +46,8 @@ class Array {
   std::span<const float> floats() const;  // Error unless float32
   std::span<float> floats();
 
+  bool operator==(const Array& other) const;  // shape, type and every bit
+
   Array copy() const;
   Array reshape(const Shape& shape) const;         // shares the elements
   Array slice(int64_t first, int64_t last) const;  // rows first .. last - 1; shares the elements

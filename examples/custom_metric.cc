@@ -77,8 +77,8 @@ int main() try {
 
   model.save("custom_metric.ingot");
   CustomObjects custom;
-  custom.add<MetricFactory>("Matthews", [] { return std::make_shared<MatthewsMetric>(); });
-  Model again = load_model("custom_metric.ingot", {.custom_objects = &custom});
+  custom.add<MatthewsMetric>();
+  Model again = load_model("custom_metric.ingot", {.custom_objects = custom});
   std::remove("custom_metric.ingot");
   if (again.evaluate(test)["matthews"] != logs["matthews"]) Fail("the loaded model is measured otherwise");
   if (model.fit(train, {.epochs = 2})["matthews"] != again.fit(train, {.epochs = 2})["matthews"])

@@ -14,7 +14,7 @@ namespace {
 
 // m <- beta m + (1 - beta) g
 // w <- w - lr sign(m)
-struct SignumDef : OptimizerDef {
+struct SignumDef : HostOptimizer {
   float beta = 0.9f;
 
   explicit SignumDef(const LearningRate& rate = 1e-3) { learning_rate = rate; }
@@ -25,7 +25,6 @@ struct SignumDef : OptimizerDef {
   }
 
   std::vector<SlotSpec> slots() const override { return {{.name = "momentum"}}; }
-  bool custom() const override { return true; }
   // Of one variable, within a training step: allocates nothing, throws nothing.
   void update(std::span<float> w, std::span<const float> g, std::span<float* const> slots, float lr,
               int64_t) const override {
@@ -38,11 +37,6 @@ struct SignumDef : OptimizerDef {
 };
 
 Optimizer Signum(const LearningRate& rate) { return Optimizer(std::make_shared<SignumDef>(rate)); }
-
-bool Same(const Arrays& a, const Arrays& b) {
-  return std::ranges::equal(a, b,
-                            [](const Array& x, const Array& y) { return std::ranges::equal(x.floats(), y.floats()); });
-}
 
 }  // namespace
 
@@ -68,15 +62,15 @@ int main() try {
 
   model.save("custom_optimizer.ingot");
   CustomObjects custom;
-  custom.add<OptimizerFactory>("Signum", [] { return std::make_shared<SignumDef>(); });
-  Model again = load_model("custom_optimizer.ingot", {.custom_objects = &custom});
+  custom.add<SignumDef>();
+  Model again = load_model("custom_optimizer.ingot", {.custom_objects = custom});
   std::remove("custom_optimizer.ingot");
-  if (!Same(model.predict(test.x), again.predict(test.x))) Fail("the loaded model predicts otherwise");
+  if (model.predict(test.x) != again.predict(test.x)) Fail("the loaded model predicts otherwise");
 
   // Momentum and the place in the schedule were saved, too: both go the same way to the last bit.
   model.fit(train, {.epochs = 2});
   again.fit(train, {.epochs = 2});
-  if (!Same(model.get_weights(), again.get_weights())) Fail("the loaded model does not go on as the saved one does");
+  if (model.get_weights() != again.get_weights()) Fail("the loaded model does not go on as the saved one does");
   std::printf("Saved, loaded and trained on: the same weights, bit for bit, after %lld steps\n",
               static_cast<long long>(again.iterations()));
   return 0;

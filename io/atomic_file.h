@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <string>
 
+#include "ingot/io/stored.h"
+
 namespace ingot {
 
 class AtomicFile {
@@ -18,7 +20,10 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void Write(const void* data, size_t bytes);  // all of it; Error says how far it came and why
-  void PadTo(uint64_t offset);                 // zeros
+  Sink sink() {
+    return [this](const void* data, size_t bytes) { Write(data, bytes); };
+  }
+  void PadTo(uint64_t offset);  // zeros
   uint64_t size() const { return size_; }
   void Commit();
 

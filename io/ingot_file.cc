@@ -135,6 +135,7 @@ void CheckTensors(const Json& header, const Layout& layout, uint64_t arena_bytes
 
 void WriteIngot(const std::string& path, const Checkpoint& c) {
   const Layout& layout = c.layout;
+  const std::vector<SlotSpec> slots = c.slots ? SlotsOf(*c.optimizer) : std::vector<SlotSpec>();
   Json header;
   header["model"] = NetworkConfig(*c.network);
   header["compile"] = c.compile ? *c.compile : Json(nullptr);
@@ -159,8 +160,8 @@ void WriteIngot(const std::string& path, const Checkpoint& c) {
     header["arenas"] = Json::array();
     header["arenas"].push_back({{"name", "weights"}, {"offset", at}, {"bytes", layout.bytes()}});
     at = PageUp(at + layout.bytes());
-    for (const std::string& name : c.slot_names) {
-      header["arenas"].push_back({{"name", name}, {"offset", at}, {"bytes", layout.trainable_bytes()}});
+    for (const SlotSpec& slot : slots) {
+      header["arenas"].push_back({{"name", slot.name}, {"offset", at}, {"bytes", layout.trainable_bytes()}});
       at = PageUp(at + layout.trainable_bytes());
     }
     text = header.dump();
@@ -205,7 +206,7 @@ void WriteIngot(const std::string& path, const Checkpoint& c) {
     pad(p.arenas + layout.bytes());
   }
   uint64_t at = PageUp(p.arenas + layout.bytes());
-  for (size_t s = 0; s < c.slot_names.size(); ++s) {
+  for (size_t s = 0; s < slots.size(); ++s) {
     pad(at);
     write(c.slots->data() + s * layout.slot_stride(), layout.trainable_bytes());
     at = PageUp(at + layout.trainable_bytes());
@@ -217,8 +218,8 @@ void WriteIngot(const std::string& path, const Checkpoint& c) {
   file.Commit();
 }
 
-Checkpoint ReadIngot(const std::string& path, const CustomObjects* custom) {
-  File file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+Checkpoint ReadIngot(const std::string& path, const ReadOptions& options) {
+  File file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};  // a pipe is refused below, not waited for
   if (file.fd < 0) Fail(path, ": cannot be opened: ", std::strerror(errno));
   struct stat info;
   if (fstat(file.fd, &info) != 0) Fail(path, ": ", std::strerror(errno));
@@ -245,7 +246,7 @@ Checkpoint ReadIngot(const std::string& path, const CustomObjects* custom) {
   if (!header.is_object() || !header.contains("model")) Fail(path, ": header has no model");
 
   Checkpoint c;
-  c.network = NetworkFromConfig(header["model"], custom);
+  c.network = NetworkFromConfig(header["model"], options.custom);
   c.layout = Layout(Layer(c.network).variables());
   const std::vector<Arena> arenas = ReadArenas(header, p, path);
   CheckTensors(header, c.layout, arenas[0].bytes, path);
@@ -254,17 +255,23 @@ Checkpoint ReadIngot(const std::string& path, const CustomObjects* custom) {
     c.layout.variables()[i]->arena = weights;
     c.layout.variables()[i]->offset = c.layout.offset(i);
   }
-  if (arenas.size() > 1) {
-    for (size_t s = 1; s < arenas.size(); ++s) {
-      if (arenas[s].bytes != c.layout.trainable_bytes() ||
-          arenas[s].offset != arenas[1].offset + (s - 1) * c.layout.slot_stride())
-        Fail(path, ": optimizer slot '", arenas[s].name, "' does not have the layout of the weights");
-      c.slot_names.push_back(arenas[s].name);
+  if (options.compile && header.contains("compile") && header["compile"].is_object())
+    c.SetCompile(std::make_shared<Json>(header["compile"]), options.custom);
+  if (arenas.size() > 1 && c.optimizer) {
+    const std::vector<SlotSpec> slots = SlotsOf(*c.optimizer);
+    if (arenas.size() - 1 != slots.size())
+      Fail(path, ": holds ", arenas.size() - 1, " optimizer slots, its optimizer ", c.optimizer->class_name(), " has ",
+           slots.size());
+    for (size_t s = 0; s < slots.size(); ++s) {
+      const Arena& arena = arenas[s + 1];
+      if (arena.name != slots[s].name || arena.bytes != c.layout.trainable_bytes() ||
+          arena.offset != arenas[1].offset + s * c.layout.slot_stride())
+        Fail(path, ": optimizer slot '", arena.name, "' is not the slot '", slots[s].name, "' of ",
+             c.optimizer->class_name(), " in the layout of the weights");
     }
-    c.slots = std::make_shared<Block>(
-        Block::Map(file.fd, arenas[1].offset, c.layout.slot_stride() * c.slot_names.size(), path));
+    c.slots =
+        std::make_shared<Block>(Block::Map(file.fd, arenas[1].offset, c.layout.slot_stride() * slots.size(), path));
   }
-  if (header.contains("compile") && !header["compile"].is_null()) c.compile = std::make_shared<Json>(header["compile"]);
   const std::string seed =
       header.contains("seed") && header["seed"].is_string() ? header["seed"].get<std::string>() : "";
   const char* seed_end = seed.data() + seed.size();

@@ -61,6 +61,14 @@ void CollectHistories(const Json& j, const std::string& where, std::vector<Histo
   }
 }
 
+// The number by which a configuration means the first call of a layer. The call in which a model was described counts
+// as its first: in Keras 2 everywhere, in Keras 3 where the ends of a model are listed, and for Functional ones only.
+int64_t FirstCall(const Layer& layer, bool keras2, bool of_ends) {
+  const auto* network = dynamic_cast<const Network*>(&layer.def());
+  if (!network) return 0;
+  return keras2 ? !network->input_layers().empty() : of_ends && !network->sequential();
+}
+
 // The value of a keyword argument that changes what a call does. A layer of ingot has no such arguments.
 void CheckKwargs(const Json& call, const std::string& where) {
   if (!call.is_object() || !call.contains("kwargs") || !call["kwargs"].is_object()) return;
@@ -99,6 +107,9 @@ class Reader {
       if (layer.contains("name") && layer["name"].is_string()) network->name = layer["name"].get<std::string>();
       return Layer(network);
     }
+    // Keras to 3.6 and later wrote the change of type between layers of other dtypes as a layer.
+    if (kind == "Cast" && layer.contains("inbound_nodes") && !(custom_ && custom_->find<LayerFactory>(kind)))
+      return LayerFromConfig("Identity", {{"name", layer.contains("name") ? layer["name"] : Json("cast")}}, custom_);
     return LayerFromConfig(kind, config, custom_);
   }
 
@@ -139,6 +150,7 @@ class Reader {
       std::vector<std::vector<History>> calls;
     };
     std::vector<Item> items;
+    bool keras2 = false;
     std::unordered_map<std::string, size_t> by_name;
     for (const Json& j : list) {
       Item item{OneLayer(j, nesting), {}};
@@ -147,6 +159,7 @@ class Reader {
       if (j.contains("inbound_nodes")) {
         for (const Json& call : j["inbound_nodes"]) {
           CheckKwargs(call, "layer '" + layer_name + "'");
+          keras2 = keras2 || call.is_array();
           item.calls.emplace_back();
           CollectHistories(call, "layer '" + layer_name + "'", item.calls.back());
         }
@@ -157,11 +170,12 @@ class Reader {
 
     // Calls are made once what they need is there; one round after the other, until nothing moves.
     std::map<std::pair<size_t, int64_t>, Tensors> made;
-    const auto tensor = [&](const History& h) -> const Tensor* {
+    const auto tensor = [&](const History& h, bool of_ends = false) -> const Tensor* {
       const auto layer = by_name.find(h.layer);
       if (layer == by_name.end())
         Fail(where, ": a call takes the output of layer '", h.layer, "', which is not in the model");
-      const auto found = made.find({layer->second, h.call});
+      const int64_t first = FirstCall(items[layer->second].layer, keras2, of_ends);
+      const auto found = made.find({layer->second, h.call - first});
       if (found == made.end()) return nullptr;
       if (h.output < 0 || h.output >= static_cast<int64_t>(found->second.size()))
         Fail(where, ": a call takes output ", h.output, " of layer '", h.layer, "', which has ", found->second.size());
@@ -195,7 +209,7 @@ class Reader {
       CollectHistories(At(config, key, where), where + ", " + key, histories);
       Tensors tensors;
       for (const History& h : histories) {
-        const Tensor* t = tensor(h);
+        const Tensor* t = tensor(h, true);
         if (!t) Fail(where, ": ", key, " names call ", h.call, " of layer '", h.layer, "', which does not exist");
         tensors.push_back(*t);
       }
@@ -222,10 +236,14 @@ Json LayerObject(const Layer& layer) {
                        {"class_name", "DTypePolicy"},
                        {"config", {{"name", "float32"}}},
                        {"registered_name", nullptr}};
-  return {{"module", "keras.layers"},
-          {"class_name", layer.def().class_name()},
+  // One of the user's own is found by its name in custom_objects, in Keras too.
+  const std::string kind = layer.def().class_name();
+  const auto all = AllLayers();
+  const bool known = std::any_of(all.begin(), all.end(), [&](const LayerClass* c) { return kind == c->name; });
+  return {{"module", known ? Json("keras.layers") : Json(nullptr)},
+          {"class_name", kind},
           {"config", config},
-          {"registered_name", nullptr}};
+          {"registered_name", known ? Json(nullptr) : Json(kind)}};
 }
 
 }  // namespace
@@ -285,8 +303,12 @@ Json NetworkConfig(const Network& network) {
   config["layers"] = layers;
   Json inputs = Json::array(), outputs = Json::array();
   for (const Layer& layer : network.input_layers()) inputs.push_back({layer.name(), 0, 0});
-  for (const int id : network.output_ids())
-    outputs.push_back({history.at(id).layer, history.at(id).call, history.at(id).output});
+  for (const int id : network.output_ids()) {
+    const History& h = history.at(id);
+    const auto maker = std::find_if(network.layers().begin(), network.layers().end(),
+                                    [&](const Layer& layer) { return layer.name() == h.layer; });
+    outputs.push_back({h.layer, h.call + FirstCall(*maker, false, true), h.output});
+  }
   config["input_layers"] = inputs.size() == 1 ? inputs[0] : inputs;
   config["output_layers"] = outputs.size() == 1 ? outputs[0] : outputs;
   return {{"module", "keras.src.models.functional"},

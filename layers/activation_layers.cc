@@ -21,10 +21,7 @@ struct OneActivation : UnaryLayer {
     f("activation", activation);
     activity = o.activity_regularizer;
   }
-  Shape build(const Shape& in) override {
-    activation.Check(label());
-    return in;
-  }
+  Shape build(const Shape& in) override { return activation.Out(in, label()); }
   Value call(Graph& g, Value x) override { return activation(g, x); }
 };
 

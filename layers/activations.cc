@@ -142,6 +142,14 @@ void Activation::Check(const std::string& where) const {
   Fail(where, ": activation '", name_, "' is not known; use one of Keras's, or add it to custom objects");
 }
 
+Shape Activation::Out(const Shape& in, const std::string& where) const {
+  Check(where);
+  if (custom_ || name_ != "glu") return in;
+  if (in.rank() < 2 || in.back() % 2 == 1)
+    Fail(where, ": activation glu halves the last axis, which must be even; the shape is ", in);
+  return in.back() == kNone ? in : in.with(-1, in.back() / 2);
+}
+
 Value Activation::operator()(Graph& g, Value x) const {
   if (custom_) return custom_(g, x);
   if (name_.empty() || name_ == "linear") return x;

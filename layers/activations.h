@@ -24,6 +24,8 @@ class Activation {
 
   const std::string& name() const { return name_; }
   void Check(const std::string& where) const;  // Error if no activation has this name
+  // What comes out for an input of that shape: the same, but that glu halves the last axis. Error if it cannot.
+  Shape Out(const Shape& in, const std::string& where) const;
   Value operator()(Graph& g, Value x) const;
 
  private:

@@ -101,7 +101,7 @@ struct ConvLayer : ConvBase {
       if (o.use_bias) bias = add_weight("bias", {filters}, o.bias_initializer, o.bias_regularizer);
     }
     CheckChannels(in, kernel->shape[-2] * o.groups);
-    return FromImage({image[0], at.h, at.w, filters});
+    return o.activation.Out(FromImage({image[0], at.h, at.w, filters}), label());
   }
 
   Value call(Graph& g, Value x) override {
@@ -170,7 +170,7 @@ struct Conv2DTransposeLayer : ConvBase {
       if (o.use_bias) bias = add_weight("bias", {filters}, o.bias_initializer, o.bias_regularizer);
     }
     CheckChannels(in, kernel->shape.back());
-    return {in[0], at.h, at.w, filters};
+    return o.activation.Out({in[0], at.h, at.w, filters}, label());
   }
 
   Value call(Graph& g, Value x) override {
@@ -242,7 +242,7 @@ struct DepthwiseConv2DLayer : ConvBase {
         bias = add_weight("bias", {in.back() * o.depth_multiplier}, o.bias_initializer, o.bias_regularizer);
     }
     CheckChannels(in, kernel->shape[2]);
-    return {in[0], at.h, at.w, in.back() * o.depth_multiplier};
+    return o.activation.Out({in[0], at.h, at.w, in.back() * o.depth_multiplier}, label());
   }
 
   Value call(Graph& g, Value x) override {
@@ -300,7 +300,7 @@ struct SeparableConv2DLayer : ConvBase {
       if (o.use_bias) bias = add_weight("bias", {filters}, o.bias_initializer, o.bias_regularizer);
     }
     CheckChannels(in, kernel->shape[2]);
-    return {in[0], at.h, at.w, filters};
+    return o.activation.Out({in[0], at.h, at.w, filters}, label());
   }
 
   Value call(Graph& g, Value x) override {

@@ -66,7 +66,7 @@ struct DenseLayer : UnaryLayer {
     }
     if (in.back() != kernel->shape[0])
       fail("the input has ", in.back(), " features (", in, "), the kernel expects ", kernel->shape[0]);
-    return in.with(-1, units);
+    return o.activation.Out(in.with(-1, units), label());
   }
 
   Value call(Graph& g, Value x) override {

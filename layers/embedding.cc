@@ -46,6 +46,20 @@ struct EmbeddingLayer : LayerDef {
     out.push_back(output_dim);
     return {{out}};
   }
+  void check_values(int, const Array& ids) const override {
+    const auto each = [&](auto values) {
+      for (size_t i = 0; i < values.size(); ++i)
+        if (const double id = static_cast<double>(values[i]); !(id > -1 && id < static_cast<double>(input_dim)))
+          fail("id ", id, " at position ", i, " of an input of shape ", ids.shape(), "; numbers from 0 to ",
+               input_dim - 1, " were expected, as input_dim is ", input_dim);
+    };
+    if (ids.dtype() == DType::kInt32)
+      each(ids.as<int32_t>());
+    else if (ids.dtype() == DType::kUint8)
+      each(ids.as<uint8_t>());
+    else
+      each(ids.floats());
+  }
   Values call(Graph& g, const Values& in) override {
     return {g.Gather(weight(g, embeddings), g.info(in[0]).dtype == DType::kUint8 ? g.Cast(in[0]) : in[0])};
   }

@@ -30,8 +30,8 @@ class Initializer {
   // Options; each class uses some of them.
   double value = 0, gain = 1, mean = 0, stddev = 0.05, minval = -0.05, maxval = 0.05, scale = 1;
   std::string mode = "fan_in", distribution = "truncated_normal";
-  std::vector<float> constants;  // Constant of many values
-  std::optional<int64_t> seed;   // its own, instead of the model's
+  std::vector<float> constants;   // Constant of many values
+  std::optional<int64_t> seed{};  // its own, instead of the model's
 
   void fields(Fields& f);
 
@@ -42,20 +42,20 @@ class Initializer {
 
 struct RandomNormalOptions {
   double mean = 0, stddev = 0.05;
-  std::optional<int64_t> seed;
+  std::optional<int64_t> seed{};
 };
 struct RandomUniformOptions {
   double minval = -0.05, maxval = 0.05;
-  std::optional<int64_t> seed;
+  std::optional<int64_t> seed{};
 };
 struct VarianceScalingOptions {
   double scale = 1;
   std::string mode = "fan_in", distribution = "truncated_normal";
-  std::optional<int64_t> seed;
+  std::optional<int64_t> seed{};
 };
 struct GainOptions {
   double gain = 1;
-  std::optional<int64_t> seed;
+  std::optional<int64_t> seed{};
 };
 
 Initializer Zeros();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <string_view>
 
 namespace ingot {
 namespace {
@@ -13,7 +14,42 @@ void Collect(const LayerDef& def, std::vector<VariablePtr>& into) {
   for (const Layer& layer : def.sublayers()) Collect(layer.def(), into);
 }
 
+// An axis has at most that many elements: then what layers reckon with extents and their own sizes fits 64 bits.
+constexpr int64_t kMaxExtent = int64_t{1} << 31;
+
+// Runs f, so that what is wrong is said with the name of the layer.
+template <class F>
+auto Named(const LayerDef& def, const F& f) {
+  try {
+    return f();
+  } catch (const Error& e) {
+    if (std::string_view(e.what()).starts_with(def.label())) throw;
+    Fail(def.label(), ": ", e.what());
+  }
+}
+
 }  // namespace
+
+TensorSpecs BuildLayer(LayerDef& def, const TensorSpecs& in) {
+  TensorSpecs out = Named(def, [&] { return def.build(in); });
+  for (const TensorSpec& spec : out)
+    for (const int64_t extent : spec.shape)
+      if (extent != kNone && (extent < 0 || extent > kMaxExtent))
+        Fail(def.label(), ": the output would have the shape ", spec.shape, "; an axis has 0 to ", kMaxExtent,
+             " elements");
+  return out;
+}
+
+Values CallLayer(LayerDef& def, Graph& g, const Values& in, const TensorSpecs& announced) {
+  Values out = Named(def, [&] { return def.call(g, in); });
+  bool same = out.size() == announced.size();
+  for (size_t i = 0; same && i < out.size(); ++i) same = announced[i].shape.accepts(g.shape(out[i]));
+  if (same) return out;
+  std::string said, made;
+  for (const TensorSpec& spec : announced) said += " " + spec.shape.str();
+  for (const Value v : out) made += " " + g.shape(v).str();
+  Fail(def.label(), ": build() announced the shape", said, ", call() made", made, "; they must agree");
+}
 
 VariablePtr LayerDef::add_weight(const std::string& weight, const Shape& shape, const Initializer& initializer,
                                  const Regularizer& regularizer, bool trained) {
@@ -52,7 +88,7 @@ Tensors Layer::call(const Tensors& x) const {
     if (!t.from) Fail(def_->label(), ": was called on an empty Tensor; begin with Input({...})");
     in.push_back(t.spec);
   }
-  node->out = def_->build(in);
+  node->out = BuildLayer(*def_, in);
   def_->built = true;
   Tensors out;
   for (size_t i = 0; i < node->out.size(); ++i) out.push_back({node->out[i], node, static_cast<int>(i)});

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "ingot/core/array.h"
 #include "ingot/core/error.h"
 #include "ingot/core/fields.h"
 #include "ingot/core/plan/graph.h"
@@ -39,14 +40,18 @@ using Tensors = std::vector<Tensor>;
 
 class LayerDef {
  public:
+  using Factory = std::function<std::shared_ptr<LayerDef>()>;  // in CustomObjects
   virtual ~LayerDef() = default;
 
   virtual std::string class_name() const = 0;
   virtual void fields(Fields&) {}
   // Checks what comes in, makes the weights (once), and says what comes out. Called for every call of the layer,
-  // with None where an extent is not known yet, and again with the extents of the data.
+  // with None where an extent is not known yet, and again with the extents of the data: then from several threads at
+  // once, where several predict, so it changes nothing that is there already.
   virtual TensorSpecs build(const TensorSpecs& in) = 0;
   virtual Values call(Graph& g, const Values& in) = 0;
+  // Error if values of the user's that go straight into input i cannot be meant: a number that no row has.
+  virtual void check_values(int /*i*/, const Array& /*values*/) const {}
   // Layers inside this one (models), in Keras's order; their weights are this layer's too.
   virtual std::vector<Layer> sublayers() const;
   virtual void set_trainable(bool value) { trainable = value; }
@@ -107,6 +112,10 @@ class Layer {
  private:
   std::shared_ptr<LayerDef> def_;
 };
+
+// build() and call() of a layer as models run them: an Error names the layer, and what comes out is what was announced.
+TensorSpecs BuildLayer(LayerDef& def, const TensorSpecs& in);
+Values CallLayer(LayerDef& def, Graph& g, const Values& in, const TensorSpecs& announced);
 
 // One call of a layer: an edge of the model.
 struct LayerCall {

@@ -18,8 +18,12 @@ void CheckDType(Fields& f, const std::string& where) {
   const Json* name = &dtype;
   if (dtype.is_object() && dtype.contains("config") && dtype["config"].is_object() && dtype["config"].contains("name"))
     name = &dtype["config"]["name"];
-  if (name->is_null() || (name->is_string() && *name == "float32")) return;
-  Fail(where, ": dtype ", name->dump(), " is not supported; ingot computes in float32");
+  if (name->is_null()) return;
+  const std::string text = name->is_string() ? name->get<std::string>() : "";
+  for (const char* known : {"float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"})
+    if (text == known) return;
+  Fail(where, ": dtype ", name->dump(),
+       " is not supported; ingot computes in float32, also what was written in 16 bits");
 }
 
 }  // namespace
@@ -44,7 +48,10 @@ Layer LayerFromConfig(const std::string& class_name, const Json& config, const C
   const std::string where = "layer '" + name + "' (" + class_name + ")";
   Fields f = Fields::Reader(config, where, custom);
   f.seen("name");
-  if (class_name != "InputLayer") CheckDType(f, where);
+  if (class_name != "InputLayer") {
+    CheckDType(f, where);
+    f.ignore("batch_input_shape");  // Keras 2 notes with every layer what the first was given
+  }
   f("trainable", def->trainable);
   Regularizer activity;  // any layer may have one
   f("activity_regularizer", activity);

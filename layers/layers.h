@@ -88,7 +88,7 @@ INGOT_LAYERS(X)
 #undef X
 std::span<const LayerClass* const> AllLayers();
 
-using LayerFactory = std::function<std::shared_ptr<LayerDef>()>;  // in CustomObjects
+using LayerFactory = LayerDef::Factory;
 
 // A layer of that class with the options of a Keras config (name, trainable, dtype among them).
 // Error for a class that is neither in the list nor in `custom`, saying what can be done.

@@ -93,6 +93,10 @@ Network::Network(std::vector<Layer> sequence, const std::string& model_name) : s
   if (sequence.empty()) Fail("Sequential: there are no layers; list at least one");
   for (size_t i = 0; i < sequence.size(); ++i) {
     if (!sequence[i]) Fail("Sequential: layer ", i, " is empty");
+    if (std::find(sequence.begin(), sequence.begin() + static_cast<ptrdiff_t>(i), sequence[i]) !=
+        sequence.begin() + static_cast<ptrdiff_t>(i))
+      Fail("Sequential: layer ", i, " (", sequence[i].def().label(),
+           ") stands there twice; to use a layer more than once describe a Model of inputs and outputs");
     if (IsInput(sequence[i])) {
       if (i) Fail("Sequential: an Input stands at place ", i, "; it can only be the first");
       input_layers_ = {sequence[0]};
@@ -100,7 +104,9 @@ Network::Network(std::vector<Layer> sequence, const std::string& model_name) : s
       layers_.push_back(sequence[i]);
     }
   }
+  if (layers_.empty()) Fail("Sequential: there is no layer behind the Input; list at least one");
   NameLayers();
+  CountNesting();
   if (!input_layers_.empty()) Chain(input_layers_[0].call({})[0]);
 }
 
@@ -114,19 +120,34 @@ Network::Network(const Tensors& inputs, const Tensors& outputs, const std::strin
   for (const Tensor& t : inputs)
     if (!IsInput(t.from->layer))
       Fail("Model: an input comes from layer '", t.from->layer.def().label(), "'; inputs must come from Input({...})");
-  const Order order = Sort(inputs, outputs, model_name);
+  for (size_t i = 0; i < inputs.size(); ++i)
+    for (size_t k = 0; k < i; ++k)
+      if (inputs[i].from == inputs[k].from)
+        Fail("Model: inputs ", k, " and ", i, " are the same Input; each may be listed once");
+  const Order order = Sort(inputs, outputs, label());
   layers_ = order.layers;
   for (const Tensor& t : inputs) input_layers_.push_back(t.from->layer);
   NameLayers();
+  CountNesting();
   Trace(inputs, outputs);
+}
+
+void Network::CountNesting() {
+  for (const Layer& layer : layers_)
+    if (const auto* inner = dynamic_cast<const Network*>(&layer.def()))
+      nesting_ = std::max(nesting_, inner->nesting_ + 1);
+  if (nesting_ > kMaxNesting) fail("models are nested deeper than ", kMaxNesting);
 }
 
 // Gives names to layers that have none, as Keras would in a fresh session: dense, dense_1, ...
 void Network::NameLayers() {
   std::unordered_set<std::string> taken;
-  for (const Layer& layer : layers_)
+  const auto take = [&](const Layer& layer) {
     if (!layer.name().empty() && !taken.insert(layer.name()).second)
       Fail("model '", label(), "': two layers are named '", layer.name(), "'; names must differ");
+  };
+  if (sequential_) std::for_each(input_layers_.begin(), input_layers_.end(), take);
+  std::for_each(layers_.begin(), layers_.end(), take);
   std::unordered_map<std::string, int> next;
   const auto assign = [&](const Layer& layer) {
     LayerDef& def = layer.def();
@@ -160,8 +181,11 @@ void Network::Trace(const Tensors& inputs, const Tensors& outputs) {
     specs_.push_back(t.spec);
     input_specs_.push_back(t.spec);
   }
-  for (LayerCall* call : Sort(inputs, outputs, name).calls) {
+  for (LayerCall* call : Sort(inputs, outputs, label()).calls) {
     if (number.contains({call, 0})) continue;  // an input
+    const auto* inner = dynamic_cast<const Network*>(&call->layer.def());
+    calls_ += inner ? inner->calls_ : 1;
+    if (calls_ > kMaxCalls) fail("has more than ", kMaxCalls, " calls of layers, those of the models in it among them");
     Node node{call->layer, {}, {}};
     for (const Tensor& t : call->in) node.in.push_back(number.at({t.from.get(), t.index}));
     for (size_t i = 0; i < call->out.size(); ++i) {
@@ -195,7 +219,7 @@ TensorSpecs Network::build(const TensorSpecs& in) {
   for (const Node& node : nodes_) {
     TensorSpecs args;
     for (const int id : node.in) args.push_back(specs[static_cast<size_t>(id)]);
-    const TensorSpecs out = node.layer.def().build(args);
+    const TensorSpecs out = BuildLayer(node.layer.def(), args);
     for (size_t i = 0; i < out.size(); ++i) specs[static_cast<size_t>(node.out[i])] = out[i];
   }
   TensorSpecs out;
@@ -211,7 +235,9 @@ Values Network::call(Graph& g, const Values& in) {
     Values args;
     for (const int id : node.in) args.push_back(values[static_cast<size_t>(id)]);
     g.BeginLayer(def.name);
-    const Values out = def.call(g, args);
+    TensorSpecs announced;
+    for (const int id : node.out) announced.push_back(specs_[static_cast<size_t>(id)]);
+    const Values out = CallLayer(def, g, args, announced);
     for (size_t i = 0; i < out.size(); ++i) {
       if (def.activity.any()) g.Penalize(out[i], def.activity);
       values[static_cast<size_t>(node.out[i])] = out[i];
@@ -220,6 +246,12 @@ Values Network::call(Graph& g, const Values& in) {
   Values out;
   for (const int id : output_ids_) out.push_back(values[static_cast<size_t>(id)]);
   return out;
+}
+
+void Network::check_values(int i, const Array& values) const {
+  for (const Node& node : nodes_)
+    for (size_t k = 0; k < node.in.size(); ++k)
+      if (node.in[k] == i) node.layer.def().check_values(static_cast<int>(k), values);
 }
 
 void Network::set_trainable(bool value) {
@@ -233,7 +265,12 @@ std::vector<std::string> Network::output_names() const {
     std::string found;
     for (const Node& node : nodes_)
       if (std::find(node.out.begin(), node.out.end(), id) != node.out.end()) found = node.layer.name();
-    names.push_back(found.empty() ? input_layers_[static_cast<size_t>(id)].name() : found);
+    if (found.empty()) found = input_layers_[static_cast<size_t>(id)].name();
+    // One layer may make several outputs: dense, dense_1, ...
+    std::string unique = found;
+    for (int n = 1; std::find(names.begin(), names.end(), unique) != names.end(); ++n)
+      unique = found + "_" + std::to_string(n);
+    names.push_back(unique);
   }
   return names;
 }

@@ -27,6 +27,7 @@ class Network : public LayerDef {
   std::string class_name() const override { return sequential_ ? "Sequential" : "Functional"; }
   TensorSpecs build(const TensorSpecs& in) override;
   Values call(Graph& g, const Values& in) override;
+  void check_values(int i, const Array& values) const override;
   std::vector<Layer> sublayers() const override { return layers_; }
   void set_trainable(bool value) override;
 
@@ -38,7 +39,7 @@ class Network : public LayerDef {
   const TensorSpecs& inputs() const { return input_specs_; }
   const TensorSpecs& outputs() const { return output_specs_; }
   const std::vector<int>& output_ids() const { return output_ids_; }
-  std::vector<std::string> output_names() const;  // of the layers that make the outputs
+  std::vector<std::string> output_names() const;  // of the layers that make the outputs, each made unique
   std::vector<std::string> input_names() const;
   TensorSpecs specs() const { return specs_; }  // of all tensors, by number
   // The tensors with which other models can be built on parts of this one.
@@ -49,8 +50,15 @@ class Network : public LayerDef {
   void Chain(const Tensor& input);  // sequential: calls the layers one after the other
   void Trace(const Tensors& inputs, const Tensors& outputs);
   void NameLayers();
+  void CountNesting();
+
+  // Beyond them the stack or the patience of whoever loads a file might end.
+  static constexpr int kMaxNesting = 24;
+  static constexpr int64_t kMaxCalls = 1 << 17;
 
   bool sequential_;
+  int nesting_ = 0;    // how deep models lie within this one
+  int64_t calls_ = 0;  // of layers, those within models counted each time
   std::vector<Layer> layers_, input_layers_;
   std::vector<Node> nodes_;
   std::vector<int> output_ids_;

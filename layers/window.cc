@@ -79,6 +79,7 @@ void WindowLayer::Flatten(Window& window) const {
 void WindowLayer::CheckPositive(const char* what, const Size2& size) const {
   constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
   if (std::min(size.h, size.w) >= 1 && std::max(size.h, size.w) <= kMost) return;
+  if (std::max(size.h, size.w) > kMost) fail(what, " is ", size, ", at most ", kMost, " was expected");
   if (rank_ == 1) fail(what, " is ", size.w, ", a positive number was expected");
   fail(what, " is ", size, ", positive numbers were expected");
 }
@@ -88,7 +89,7 @@ void WindowLayer::Check(Window& window, const char* size_name, bool causal) cons
   CheckPositive("strides", window.strides);
   CheckPositive("dilation_rate", window.dilation);
   CheckPositive("what the window spans", window.span());
-  window.padding = Lower(window.padding);
+  if (std::string lower = Lower(window.padding); lower != window.padding) window.padding = std::move(lower);
   if (window.padding != "valid" && window.padding != "same" && !(causal && window.padding == "causal"))
     fail("padding is '", window.padding, "', ", causal ? "'valid', 'same' or 'causal'" : "'valid' or 'same'",
          " was expected");

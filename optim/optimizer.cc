@@ -40,8 +40,8 @@ std::shared_ptr<OptimizerDef> MakeNamed(const std::string& name, const CustomObj
 
 }  // namespace
 
-void OptimizerDef::Prepare(int64_t iteration, float* h) const {
-  const float lr = static_cast<float>(learning_rate_at(iteration));
+void OptimizerDef::Prepare(int64_t iteration, double rate, float* h) const {
+  const float lr = static_cast<float>(rate);
   h[0] = lr;
   h[1] = common.weight_decay ? static_cast<float>(*common.weight_decay) * lr : 0;
   const int64_t updates = iteration / accumulation_steps();
@@ -69,6 +69,11 @@ void OptimizerDef::AllFields(Fields& f) {
   f("loss_scale_factor", common.loss_scale_factor);
   f("gradient_accumulation_steps", common.gradient_accumulation_steps);
   fields(f);
+  if (f.reading() && f.has("decay") && class_name() != "Nadam") {  // of the rate, in Keras 2's legacy optimizers
+    double decay = 0;
+    f("decay", decay);
+    if (decay != 0 && !learning_rate.schedule()) learning_rate = InverseTimeDecay(learning_rate.at(0), 1, decay);
+  }
   f.ignore("is_legacy_optimizer");
   f.ignore("jit_compile");
 }
@@ -95,6 +100,7 @@ void OptimizerDef::Check() const {
 Optimizer::Optimizer(const std::string& name) : Optimizer(MakeNamed(name, nullptr)) {}
 
 Optimizer::Optimizer(std::shared_ptr<OptimizerDef> def) : def_(std::move(def)) {
+  if (!def_) Fail("optimizer: an empty one was given");
   if (def_->name.empty()) def_->name = SnakeCase(def_->class_name());
   def_->Check();
 }
@@ -139,7 +145,8 @@ Optimizer OptimizerFromConfig(const Json& config, const CustomObjects* custom) {
   if (!config.is_object() || !config.contains("class_name") || !config["class_name"].is_string() ||
       !config.contains("config"))
     Fail("optimizer: its config must be a name or an object with class_name and config");
-  const std::string name = config["class_name"].get<std::string>();
+  std::string name = config["class_name"].get<std::string>();
+  if (name.starts_with("Custom>")) name.erase(0, 7);  // how Keras 2.11 to 2.15 wrote its own
   auto def = MakeNamed(name, custom);
   Fields f = Fields::Reader(config["config"], "optimizer " + name, custom);
   def->AllFields(f);

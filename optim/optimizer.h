@@ -46,6 +46,7 @@ struct CommonOptions {
 
 class OptimizerDef {
  public:
+  using Factory = std::function<std::shared_ptr<OptimizerDef>()>;  // in CustomObjects
   virtual ~OptimizerDef() = default;
 
   virtual std::string class_name() const = 0;
@@ -69,7 +70,8 @@ class OptimizerDef {
   double learning_rate_at(int64_t iteration) const { return learning_rate.at(iteration); }
   // Fills kMaxHyper floats for the step that follows `iteration` others. Of n steps whose gradients are accumulated
   // the last is an update; formulas count updates, schedules steps.
-  void Prepare(int64_t iteration, float* h) const;
+  // `rate`: the learning rate, as learning_rate_at says or as the model was told since.
+  void Prepare(int64_t iteration, double rate, float* h) const;
   void AllFields(Fields& f);
   void Check() const;  // Error for options that exclude each other
 
@@ -84,6 +86,14 @@ class OptimizerDef {
   std::vector<std::string> no_decay{};  // parts of the names of variables that weight decay leaves alone
 };
 
+// One's own, which moves the weights itself, one variable at a time.
+class HostOptimizer : public OptimizerDef {
+ public:
+  bool custom() const final { return true; }
+  void update(std::span<float> w, std::span<const float> g, std::span<float* const> slots, float lr,
+              int64_t step) const override = 0;
+};
+
 class Optimizer {
  public:
   Optimizer(const char* name) : Optimizer(std::string(name)) {}  // NOLINT: "adam"
@@ -91,11 +101,17 @@ class Optimizer {
   explicit Optimizer(std::shared_ptr<OptimizerDef> def);
 
   const OptimizerDef& def() const { return *def_; }
+  std::shared_ptr<const OptimizerDef> ptr() const { return def_; }
 
  private:
   friend Json ToConfig(const Optimizer& optimizer);
   std::shared_ptr<OptimizerDef> def_;
 };
+
+template <class Def, class... Args>
+Optimizer MakeOptimizer(Args&&... args) {
+  return Optimizer(std::make_shared<Def>(std::forward<Args>(args)...));
+}
 
 // The slots of an optimizer, those that its common options add among them.
 std::vector<SlotSpec> SlotsOf(const OptimizerDef& def);
@@ -111,6 +127,6 @@ std::vector<OptimizerVariable> KerasVariables(const OptimizerDef& def, int train
 Json ToConfig(const Optimizer& optimizer);
 Optimizer OptimizerFromConfig(const Json& config, const CustomObjects* custom = nullptr);
 
-using OptimizerFactory = std::function<std::shared_ptr<OptimizerDef>()>;  // in CustomObjects
+using OptimizerFactory = OptimizerDef::Factory;
 
 }  // namespace ingot

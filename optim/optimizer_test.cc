@@ -53,7 +53,7 @@ class Trainer {
     for (size_t i = 0; i < gradients.size(); ++i)
       std::memcpy(gradient_.data() + layout_.offset(i), gradients[i].data(), gradients[i].bytes());
     std::vector<float> hyper(kMaxHyper);
-    def().Prepare(iterations_, hyper.data());
+    def().Prepare(iterations_, def().learning_rate_at(iterations_), hyper.data());
     const Run run = {.pool = &pool_, .step = static_cast<uint32_t>(iterations_), .hyper = hyper.data()};
     Graph& graph = def().apply_due(iterations_) ? *update_ : *accumulate_;
     for (const Op& op : graph.ops()) Execute(graph, op, run);

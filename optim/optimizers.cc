@@ -69,22 +69,31 @@ struct AdamDef : OptimizerDef {
 struct NadamDef : OptimizerDef {
   double beta_1 = 0.9, beta_2 = 0.999, epsilon = 1e-7;
   std::string class_name() const override { return "Nadam"; }
-  void fields(Fields& f) override { f("beta_1", beta_1), f("beta_2", beta_2), f("epsilon", epsilon); }
+  double schedule_decay = 1;  // 0.004 for Keras 2's legacy Nadam, which calls it decay
+  void fields(Fields& f) override {
+    f("beta_1", beta_1), f("beta_2", beta_2), f("epsilon", epsilon);
+    if (f.reading() ? f.has("decay") : schedule_decay != 1) f("decay", schedule_decay);
+  }
+  void check() const override {
+    if (!(schedule_decay > 0)) Fail("optimizer Nadam: decay is ", schedule_decay, ", a positive number was expected");
+  }
+  double base() const { return std::pow(0.96, schedule_decay); }
   std::vector<SlotSpec> slots() const override {
     return {{.name = "momentum"}, {.name = "velocity", .interleaved = true}};
   }
   UpdateAttrs attrs() const override {
     return Attrs(UpdateFormula::kNadam, {1 - F(beta_1), 1 - F(beta_2), F(epsilon)});
   }
-  // The momentum grows towards beta_1: u_t = beta_1 (1 - 0.96^t / 2), and its correction is the product of all so far.
-  // beta_1^t times a product that has converged after 1000 factors (0.96^1000 is 2e-18): it follows from t alone.
+  // The momentum grows towards beta_1: u_t = beta_1 (1 - base^t / 2), and its correction is the product of all so far:
+  // beta_1^t times a product that has converged once base^t is 2e-18, or is 0 long before. It follows from t alone.
   float Product(int64_t t) const {
     double product = std::pow(beta_1, static_cast<double>(t)), power = 1;
-    for (int64_t k = 0; k < std::min<int64_t>(t, 1000) && product > 0; ++k) product *= 1 - 0.5 * (power *= 0.96);
+    const double factor = base();
+    for (int64_t k = 0; k < t && power > 2e-18 && product > 0; ++k) product *= 1 - 0.5 * (power *= factor);
     return F(product);
   }
   std::vector<float> scalars(int64_t updates) const override { return {Product(updates)}; }
-  float U(int64_t t) const { return F(beta_1) * (1 - 0.5f * Power(0.96, t)); }
+  float U(int64_t t) const { return F(beta_1) * (1 - 0.5f * Power(base(), t)); }
   void hyper(int64_t t, float, float* h) const override {
     const float product = Product(t);
     h[2] = U(t + 1) / (1 - product * U(t + 1));

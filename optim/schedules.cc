@@ -17,6 +17,14 @@ void CheckSteps(const std::string& name, int64_t steps) {
   if (steps <= 0) Fail(name, ": its decay steps are ", steps, ", a positive number was expected");
 }
 
+// Null where Keras 2 was given none.
+void Name(Fields& f, std::string& name) {
+  if (f.reading() && f.raw("name").is_null())
+    f.seen("name");
+  else
+    f("name", name);
+}
+
 // initial * rate^(step / decay_steps), or initial / (1 + rate * step / decay_steps)
 struct Decay : ScheduleDef {
   bool inverse;
@@ -29,7 +37,7 @@ struct Decay : ScheduleDef {
   std::string class_name() const override { return inverse ? "InverseTimeDecay" : "ExponentialDecay"; }
   void fields(Fields& f) override {
     f("initial_learning_rate", initial), f("decay_steps", steps), f("decay_rate", rate), f("staircase", staircase),
-        f("name", name);
+        Name(f, name);
   }
   void check() const override { CheckSteps(class_name(), steps); }
   double at(int64_t step) const override {
@@ -47,7 +55,7 @@ struct CosineSchedule : ScheduleDef {
 
   std::string class_name() const override { return "CosineDecay"; }
   void fields(Fields& f) override {
-    f("initial_learning_rate", initial), f("decay_steps", steps), f("alpha", alpha), f("name", name);
+    f("initial_learning_rate", initial), f("decay_steps", steps), f("alpha", alpha), Name(f, name);
     f("warmup_target", warmup_target), f("warmup_steps", warmup_steps);
   }
   void check() const override { CheckSteps(class_name(), steps); }
@@ -72,7 +80,7 @@ struct Restarts : ScheduleDef {
   std::string class_name() const override { return "CosineDecayRestarts"; }
   void fields(Fields& f) override {
     f("initial_learning_rate", initial), f("first_decay_steps", first), f("t_mul", t_mul), f("m_mul", m_mul),
-        f("alpha", alpha), f("name", name);
+        f("alpha", alpha), Name(f, name);
   }
   void check() const override { CheckSteps(class_name(), first); }
   double at(int64_t step) const override {
@@ -106,7 +114,7 @@ struct Piecewise : ScheduleDef {
       for (const Json& v : f.raw("values"))
         v.is_number() ? values.push_back(v.get<double>()) : f.fail("values", "a list of numbers");
     }
-    f("name", name);
+    Name(f, name);
   }
   void check() const override {
     if (values.size() != boundaries.size() + 1)
@@ -129,7 +137,7 @@ struct Polynomial : ScheduleDef {
   std::string class_name() const override { return "PolynomialDecay"; }
   void fields(Fields& f) override {
     f("initial_learning_rate", initial), f("decay_steps", steps), f("end_learning_rate", end), f("power", power),
-        f("cycle", cycle), f("name", name);
+        f("cycle", cycle), Name(f, name);
   }
   void check() const override { CheckSteps(class_name(), steps); }
   double at(int64_t step) const override {

@@ -18,6 +18,7 @@ namespace ingot {
 
 class ScheduleDef {
  public:
+  using Factory = std::function<std::shared_ptr<ScheduleDef>()>;  // in CustomObjects
   virtual ~ScheduleDef() = default;
   virtual std::string class_name() const = 0;
   virtual void fields(Fields&) {}
@@ -31,6 +32,8 @@ class LearningRate {
   LearningRate(double value = 0.001)
       : value_(static_cast<double>(static_cast<float>(value))) {}      // NOLINT: a number is a rate
   LearningRate(Schedule schedule) : schedule_(std::move(schedule)) {}  // NOLINT: a schedule is one
+  template <class Def>
+  LearningRate(std::shared_ptr<Def> schedule) : schedule_(std::move(schedule)) {}  // NOLINT: one's own, too
 
   double at(int64_t step) const { return schedule_ ? schedule_->at(step) : value_; }
   const Schedule& schedule() const { return schedule_; }
@@ -70,7 +73,7 @@ struct ScheduleClass {
   Schedule (*make)();
 };
 std::span<const ScheduleClass> AllSchedules();
-using ScheduleFactory = std::function<Schedule()>;  // in CustomObjects
+using ScheduleFactory = ScheduleDef::Factory;
 Schedule ScheduleFromConfig(const std::string& class_name, const Json& config, const CustomObjects* custom = nullptr);
 
 }  // namespace ingot

@@ -133,7 +133,7 @@ TEST(CustomObjects, WhatIsRegisteredIsLoadedAndGoesOn) {
   for (const Case& c : Cases()) {
     Model model = Trained(c.layer, c.options);
     model.save(path);
-    Model again = load_model(path, {.custom_objects = &custom});
+    Model again = load_model(path, {.custom_objects = custom});
     const Logs want = model.evaluate(Line()), got = again.evaluate(Line());
     EXPECT_EQ(std::vector(got), std::vector(want)) << c.what;
     model.fit(Line());

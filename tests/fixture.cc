@@ -11,8 +11,15 @@
 
 namespace ingot::testing {
 
-Golden::Golden(const std::string& group) {
-  const std::string path = std::string(INGOT_GOLDEN_DIR) + "/" + group + ".safetensors";
+Golden::Golden(const std::string& group) { Read(std::string(INGOT_GOLDEN_DIR) + "/" + group + ".safetensors"); }
+
+Golden Golden::File(const std::string& path) {
+  Golden golden;
+  golden.Read(path);
+  return golden;
+}
+
+void Golden::Read(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) Fail(path, ": cannot be opened; write it with tests/golden/make.py");
   std::stringstream text;

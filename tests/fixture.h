@@ -17,7 +17,8 @@ namespace ingot::testing {
 
 class Golden {
  public:
-  explicit Golden(const std::string& group);  // "layers": tests/golden/layers.safetensors
+  explicit Golden(const std::string& group);    // "layers": tests/golden/layers.safetensors
+  static Golden File(const std::string& path);  // any other file of that form
 
   const std::vector<Json>& cases() const { return cases_; }
   bool has(const Json& c, const std::string& tensor) const { return tensors_.contains(Key(c, tensor)); }
@@ -27,6 +28,8 @@ class Golden {
   const std::string& keras() const { return keras_; }
 
  private:
+  Golden() = default;
+  void Read(const std::string& path);
   static std::string Key(const Json& c, const std::string& tensor) {
     return c["name"].get<std::string>() + "/" + tensor;
   }

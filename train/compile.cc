@@ -10,6 +10,8 @@ void ModelState::ResolveLosses() {
   const size_t outputs = network->outputs().size();
   const std::string where = "compile: model '" + network->name + "' has " + std::to_string(outputs) + " outputs, ";
   if (options.loss.empty()) Fail("compile: model '", network->name, "' has no loss; set .loss, as in .loss = \"mse\"");
+  for (size_t i = 0; i < options.loss.size(); ++i)
+    if (!options.loss[i]) Fail(where, "loss ", i, " of those given is empty; each output needs one");
   if (options.loss.size() != outputs && options.loss.size() != 1)
     Fail(where, options.loss.size(), " losses were given");
   if (!options.loss_weights.empty() && options.loss_weights.size() != outputs)

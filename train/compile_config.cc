@@ -47,7 +47,7 @@ Json CompileConfig(const CompileOptions& o) {
   if (!o.weighted_metrics.empty()) config["weighted_metrics"] = MetricList(o.weighted_metrics);
   config["run_eagerly"] = false;
   config["steps_per_execution"] = 1;
-  config["jit_compile"] = false;
+  config["jit_compile"] = true;  // as Keras writes it for models whose kernels allow it
   return config;
 }
 

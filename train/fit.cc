@@ -83,13 +83,37 @@ void Append(History& history, const std::string& name, double value) {
   history.history.push_back({name, {value}});
 }
 
+// As Keras: classes weigh the rows of one target of labels, or of one row of numbers each.
+void CheckClassWeight(const ModelState& s, const Dataset& data, const std::map<int, float>& class_weight) {
+  if (class_weight.empty()) return;
+  const TensorSpecs& out = s.network->outputs();
+  if (out.size() != 1)
+    Fail("fit: class_weight needs a model with one output, model '", s.network->name, "' has ", out.size(),
+         "; give sample_weight instead");
+  if (data.y[0].shape().rank() > 2)
+    Fail("fit: class_weight needs a class for each row, the targets have the shape ", data.y[0].shape(),
+         "; give sample_weight instead");
+  const int64_t classes = out[0].shape.back();
+  for (const auto& [label, weight] : class_weight) {
+    if (label < 0 || (classes > 1 && label >= classes))
+      Fail("fit: class_weight names class ", label, ", model '", s.network->name, "' has ",
+           classes > 1 ? Text(classes, " classes, 0 to ", classes - 1) : std::string("classes from 0 on"));
+    if (!std::isfinite(weight)) Fail("fit: class_weight of class ", label, " is ", weight, ", a number was expected");
+  }
+}
+
 void CheckOptions(const FitOptions& o, bool has_validation_data) {
   if (o.batch_size <= 0) Fail("fit: batch_size is ", o.batch_size, ", a positive number was expected");
-  if (o.epochs < 0 || o.initial_epoch < 0) Fail("fit: epochs and initial_epoch must not be negative");
+  if (o.epochs < 0) Fail("fit: epochs is ", o.epochs, ", 0 or more was expected");
+  if (o.initial_epoch < 0) Fail("fit: initial_epoch is ", o.initial_epoch, ", 0 or more was expected");
   if (!(o.validation_split >= 0 && o.validation_split < 1))
     Fail("fit: validation_split is ", o.validation_split, ", a number from 0 up to 1 was expected");
   if (o.validation_split > 0 && has_validation_data)
     Fail("fit: validation_split and validation_data were both given; give one");
+  if (o.validation_batch_size < 0)
+    Fail("fit: validation_batch_size is ", o.validation_batch_size, ", a positive number was expected");
+  for (size_t i = 0; i < o.callbacks.size(); ++i)
+    if (!o.callbacks[i]) Fail("fit: callback ", i, " is empty");
   if (o.steps_per_epoch < 0) Fail("fit: steps_per_epoch is ", o.steps_per_epoch, ", a positive number was expected");
 }
 
@@ -100,6 +124,7 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
   CheckOptions(o, !o.validation_data.x.empty());
   CheckData(s, given, true, "fit");
   CheckLabels(s, given);
+  CheckClassWeight(s, given, o.class_weight);
   Dataset data = given, validation = o.validation_data;
   if (o.validation_split > 0) {
     const int64_t split = static_cast<int64_t>(static_cast<double>(given.rows()) * (1 - o.validation_split));
@@ -115,9 +140,12 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
   const int64_t rows = data.rows(), per_pass = (rows + o.batch_size - 1) / o.batch_size;
   const int64_t steps = o.steps_per_epoch ? o.steps_per_epoch : per_pass;
   std::vector<int64_t> order(o.shuffle ? static_cast<size_t>(rows) : 0);
+  int64_t pass = -1;  // through the data, the one `order` is for
   Progress progress(o.verbose, o.epochs, steps);
   History history;
-  history.batch_loss.reserve(static_cast<size_t>(steps) * static_cast<size_t>(std::max(0, o.epochs - o.initial_epoch)));
+  constexpr int64_t kMostReserved = 1 << 20;
+  history.batch_loss.reserve(
+      static_cast<size_t>(std::min(kMostReserved, steps * std::max(0, o.epochs - o.initial_epoch))));
   Logs logs;
   stop_training = false;
   for (const CallbackPtr& c : o.callbacks) c->on_train_begin(*this);
@@ -125,10 +153,11 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
     for (const CallbackPtr& c : o.callbacks) c->on_epoch_begin(*this, epoch);
     progress.Begin(epoch);
     ResetMetrics(s, Mode::kTrain);
-    if (o.shuffle) Shuffle(order, s.seed, epoch);
     int64_t done = 0;
     for (int64_t step = 0; step < steps && !stop_training; ++step) {
-      const int64_t first = step % per_pass * o.batch_size;
+      // With steps_per_epoch an epoch goes on in the data where the one before it stopped.
+      const int64_t at = epoch * steps + step, first = at % per_pass * o.batch_size;
+      if (o.shuffle && at / per_pass != pass) Shuffle(order, s.seed, static_cast<int>(pass = at / per_pass));
       for (const CallbackPtr& c : o.callbacks) c->on_train_batch_begin(*this, step);
       RunStep(s, s.session, Mode::kTrain, data,
               {o.shuffle ? order.data() : nullptr, first, std::min(rows, first + o.batch_size)}, &o.class_weight,

@@ -30,6 +30,7 @@ namespace ingot {
 
 class LossDef {
  public:
+  using Factory = std::function<std::shared_ptr<LossDef>()>;  // in CustomObjects
   virtual ~LossDef() = default;
 
   virtual std::string class_name() const = 0;
@@ -89,7 +90,7 @@ Loss MakeLoss(Args&&... args) {
 
 // As Keras writes them: a string, or {"module", "class_name", "config", "registered_name"}; null is none. Reading,
 // names are looked up in `custom` (LossFactory, Loss) first.
-using LossFactory = std::function<std::shared_ptr<LossDef>()>;
+using LossFactory = LossDef::Factory;
 Json ToConfig(const Loss& loss);
 Loss LossFromConfig(const Json& config, const CustomObjects* custom = nullptr);
 

@@ -8,6 +8,7 @@
 
 #include "ingot/kernels/formulas.h"
 #include "ingot/layers/activations.h"
+#include "ingot/layers/layer.h"
 #include "ingot/train/metric_def.h"
 
 namespace ingot {
@@ -331,5 +332,9 @@ Metric F1Score(const F1Options& o) {
   return FBeta("F1Score", {.average = o.average, .threshold = o.threshold, .name = o.name});
 }
 Metric LogCoshError(const MetricOptions& o) { return NamedMetric(std::make_shared<LossMetric>(LogCosh()), o.name); }
+
+Metric::Metric(std::shared_ptr<MetricDef> def) : def_(std::move(def)) {
+  if (def_ && def_->name.empty()) def_->name = SnakeCase(def_->class_name());
+}
 
 }  // namespace ingot

@@ -26,6 +26,7 @@ namespace ingot {
 
 class MetricDef {
  public:
+  using Factory = std::function<std::shared_ptr<MetricDef>()>;  // in CustomObjects
   virtual ~MetricDef() = default;
 
   virtual std::string class_name() const = 0;
@@ -68,7 +69,8 @@ class Metric {
   Metric(const std::string& name);  // NOLINT
   Metric(const Loss& loss);         // NOLINT: its mean. CosineSimilarity is 1, not -1, for equal directions
   Metric(std::string name, Function values);
-  explicit Metric(std::shared_ptr<MetricDef> def) : def_(std::move(def)) {}
+  explicit Metric(
+      std::shared_ptr<MetricDef> def);  // without a name of its own it has that of the class, as Keras says it
 
   explicit operator bool() const { return def_ != nullptr; }
   const MetricDef& def() const { return *def_; }
@@ -91,7 +93,7 @@ Metric MakeMetric(Args&&... args) {
 }
 
 // As Keras writes them. Reading, names are looked up in `custom` (MetricFactory, Metric) first.
-using MetricFactory = std::function<std::shared_ptr<MetricDef>()>;
+using MetricFactory = MetricDef::Factory;
 Json ToConfig(const Metric& metric);
 Metric MetricFromConfig(const Json& config, const CustomObjects* custom = nullptr);
 

@@ -68,6 +68,19 @@ const Tensors& Model::inputs() const { return state().network->input_tensors(); 
 const Tensors& Model::outputs() const { return state().network->output_tensors(); }
 uint64_t Model::seed() const { return state().seed; }
 int64_t Model::iterations() const { return state().iterations; }
+double Model::learning_rate() const {
+  if (!compiled()) Fail("learning_rate: model '", name(), "' is not compiled; call compile first");
+  return state().LearningRate();
+}
+void Model::set_learning_rate(double rate) {
+  if (!compiled()) Fail("set_learning_rate: model '", name(), "' is not compiled; call compile first");
+  if (!std::isfinite(rate)) Fail("set_learning_rate: ", rate, " came, a number was expected");
+  const OptimizerDef& def = state().optimizer().def();
+  if (def.learning_rate.schedule())
+    Fail("set_learning_rate: the rate of ", def.class_name(), " follows the schedule ",
+         def.learning_rate.schedule()->class_name(), "; compile with a number to set it");
+  state().learning_rate = static_cast<double>(static_cast<float>(rate));  // a float32, as in Keras
+}
 bool Model::compiled() const { return state().compiled; }
 const CompileOptions& Model::compile_options() const { return state().options; }
 std::vector<VariablePtr> Model::variables() const { return Layer(*this).variables(); }
@@ -105,7 +118,8 @@ Arrays Model::get_weights() const {
 void Model::set_weights(const Arrays& weights) {
   const std::vector<VariablePtr> all = variables();
   if (weights.size() != all.size())
-    Fail("model '", name(), "' has ", all.size(), " weights, ", weights.size(), " came");
+    Fail("model '", name(), "' has ", all.size(), " weights, ", weights.size(), " came",
+         state().placed ? "" : "; its weights are made when it knows its input: begin with Input({...})");
   for (size_t i = 0; i < all.size(); ++i) {
     if (!(weights[i].shape() == all[i]->shape))
       Fail("model '", name(), "': weight ", i, " (", all[i]->layer, "/", all[i]->name, ") has the shape ",
@@ -119,9 +133,16 @@ void Model::set_weights(const Arrays& weights) {
 
 void Model::compile(const CompileOptions& options) {
   ModelState& s = state();
+  const auto check = [&](const std::vector<Metric>& metrics) {
+    for (size_t i = 0; i < metrics.size(); ++i)
+      if (!metrics[i]) Fail("compile: metric ", i, " of those given is empty");
+  };
+  check(options.metrics), check(options.weighted_metrics);
+  for (const std::vector<Metric>& metrics : options.output_metrics) check(metrics);
   s.options = options;
   s.compiled = true;
   s.iterations = 0;
+  s.learning_rate.reset();
   s.slots = Block();
   s.slots_ready = false;
   s.metrics.clear();
@@ -137,9 +158,17 @@ void Model::reset_metrics() {
 
 void CheckData(ModelState& s, const Dataset& data, bool targets, const char* where) {
   data.Check(where);
+  const Array& weight = data.sample_weight;
+  if (!weight.empty() && weight.size() != data.rows())
+    Fail(where, ": sample_weight has the shape ", weight.shape(), "; one number for each of ", data.rows(),
+         " rows was expected");
   TensorSpecs x;
   for (const Array& a : data.x) x.push_back({a.shape(), a.dtype()});
   s.EnsureBuilt(x);
+  const size_t inputs = s.network->inputs().size();
+  if (data.x.size() != inputs)
+    Fail(where, ": model '", s.network->name, "' takes ", inputs, " inputs, ", data.x.size(), " came");
+  for (size_t i = 0; i < inputs; ++i) s.network->check_values(static_cast<int>(i), data.x[i]);
   if (!targets) return;
   if (!s.compiled) Fail(where, ": model '", s.network->name, "' is not compiled; call compile first");
   if (data.y.size() != s.losses.size())
@@ -280,6 +309,9 @@ void Model::apply_gradients(const Arrays& gradients) {
     if (!(gradients[i].shape() == variables[i]->shape))
       Fail("apply_gradients: gradient ", i, " has the shape ", gradients[i].shape(), ", the weight ",
            variables[i]->shape);
+    if (gradients[i].dtype() != variables[i]->dtype)
+      Fail("apply_gradients: gradient ", i, " holds ", Name(gradients[i].dtype()), ", the weight ",
+           Name(variables[i]->dtype));
     if (variables[i]->trainable)
       std::memcpy(s.gradient.data() + s.layout.offset(i), gradients[i].floats().data(), variables[i]->bytes());
   }
@@ -303,6 +335,7 @@ Array ExampleTarget(const Loss& loss, const Shape& pred) {
 std::string Model::plan(int batch_size, bool training) {
   ModelState& s = state();
   if (!s.placed) Fail("plan: model '", name(), "' does not know its input shape yet; begin with Input({...})");
+  if (batch_size <= 0) Fail("plan: batch_size is ", batch_size, ", a positive number was expected");
   if (training && !s.compiled)
     Fail("plan: model '", name(), "' is not compiled; ask for the plan of predicting, or call compile first");
   Dataset data;

@@ -76,7 +76,7 @@ struct FitOptions {
   bool shuffle = true;
   std::map<int, float> class_weight{};
   int initial_epoch = 0;
-  int steps_per_epoch = 0;  // 0: all rows once
+  int steps_per_epoch = 0;  // 0: all rows once; else epochs follow one another through the data, again and again
   int validation_batch_size = 0;
   bool find_nan = false;  // check every step; a NaN is an Error that names the layer
 };
@@ -149,8 +149,14 @@ class Model {
 
   // All of it to a file, atomically: at every instant the file is the old one or the new one. Format by extension.
   void save(const std::string& path);
+  // Weights, and the optimizer's state where model and file have it. What is missing, left over or of another shape
+  // is an Error that lists it, and the model is as it was.
+  void load_weights(const std::string& path);
 
   int64_t iterations() const;  // updates done
+  // Of the next step. To set it is an Error where a schedule says it.
+  double learning_rate() const;
+  void set_learning_rate(double rate);
   uint64_t seed() const;
   bool stop_training = false;  // set by callbacks
 
@@ -165,10 +171,11 @@ class Model {
 };
 
 Model Sequential(std::vector<Layer> layers, const ModelOptions& options = {});
-Model clone_model(const Model& model, const ModelOptions& options = {});  // the same description, weights drawn anew
+// The same description, weights drawn anew, not compiled. Layers of one's own are made by what custom_objects has.
+Model clone_model(const Model& model, const ModelOptions& options = {}, const CustomObjects& custom_objects = {});
 
 struct LoadOptions {
-  const CustomObjects* custom_objects = nullptr;
+  CustomObjects custom_objects{};
   bool compile = true;  // optimizer, losses and metrics too, where the file has them
 };
 Model load_model(const std::string& path, const LoadOptions& options = {});

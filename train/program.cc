@@ -71,7 +71,13 @@ class Writer {
   }
 
   void Cotangents() {
-    for (const Value v : p_.out) {
+    if (p_.y.size() != p_.out.size())
+      Fail("vjp: model '", model_.network->name, "' has ", p_.out.size(), " outputs, ", p_.y.size(),
+           " cotangents came");
+    for (size_t i = 0; i < p_.out.size(); ++i) {
+      const Value v = p_.out[i];
+      if (!(p_.y[i].shape == g_.shape(v)))
+        Fail("vjp: cotangent ", i, " has the shape ", p_.y[i].shape, ", the output ", g_.shape(v));
       g_.Keep(v);
       const Value cotangent = g_.Input({g_.shape(v)});
       p_.y_in.push_back(cotangent);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Model::save and load_model: a model becomes a checkpoint and back. What is loaded goes on training where it stopped.
+// Model::save, load_weights and load_model: a model becomes a checkpoint and back, whatever the format. What is loaded
+// goes on training where it stopped.
 #include <nlohmann/json.hpp>
 
 #include "ingot/io/format.h"
@@ -10,55 +11,81 @@
 namespace ingot {
 namespace {
 
-void CheckExtension(const std::string& path) {
-  if (!path.ends_with(".ingot"))
-    Fail(path, ": this format is not supported; models are saved and loaded as .ingot files");
+// The checkpoint looks at the model's slots; it does not own them.
+Checkpoint CheckpointOf(ModelState& s) {
+  Checkpoint c;
+  c.network = s.network;
+  c.layout = s.layout;
+  c.seed = s.seed;
+  c.iterations = s.iterations;
+  if (!s.compiled) return c;
+  c.compile = std::make_shared<Json>(CompileConfig(s.options));
+  c.optimizer = s.optimizer().ptr();
+  if (!c.optimizer->learning_rate.schedule()) {
+    c.learning_rate = s.LearningRate();
+    (*c.compile)["optimizer"]["config"]["learning_rate"] = *c.learning_rate;
+  }
+  if (s.slots.size()) c.slots = std::shared_ptr<Block>(&s.slots, [](Block*) {});
+  return c;
+}
+
+void TakeState(ModelState& s, Checkpoint& c) {
+  s.iterations = c.iterations;
+  if (c.learning_rate && !s.optimizer().def().learning_rate.schedule()) s.learning_rate = c.learning_rate;
+  if (c.slots) s.slots = std::move(*c.slots);
+  s.slots_ready = false;
+}
+
+// Runs f; what is wrong with a layer, a loss, ... of the file is said with the file's name.
+template <class F>
+auto WithPath(const std::string& path, const F& f) {
+  try {
+    return f();
+  } catch (const Error& e) {
+    if (std::string_view(e.what()).starts_with(path)) throw;
+    Fail(path, ": ", e.what());
+  }
 }
 
 }  // namespace
 
 void Model::save(const std::string& path) {
   ModelState& s = state();
-  CheckExtension(path);
+  const Format& format = FormatOf(path);
   if (!s.placed)
     Fail(path, ": model '", name(), "' has no weights yet to save; call fit or predict, or begin with Input({...})");
-  Checkpoint c;
-  c.network = s.network;
-  c.layout = s.layout;
-  c.seed = s.seed;
-  c.iterations = s.iterations;
-  if (s.compiled) {
-    c.compile = std::make_shared<Json>(CompileConfig(s.options));
-    if (s.slots.size())
-      for (const SlotSpec& slot : SlotsOf(s.optimizer().def())) c.slot_names.push_back(slot.name);
-  }
-  // The checkpoint looks at the slots; it does not own them.
-  c.slots = std::shared_ptr<Block>(&s.slots, [](Block*) {});
-  WriteIngot(path, c);
+  WithPath(path, [&] { format.write(path, CheckpointOf(s)); });
 }
 
-Model load_model(const std::string& path, const LoadOptions& options) try {
-  CheckExtension(path);
-  Checkpoint c = ReadIngot(path, options.custom_objects);
-  Model model(c.network, {.name = c.network->name, .seed = c.seed});
-  ModelState& s = model.state();
-  if (c.compile && options.compile) {
-    model.compile(CompileOptionsFromConfig(*c.compile, c.network->output_names(), options.custom_objects));
-    s.iterations = c.iterations;
-    if (c.slots) {
-      const std::vector<SlotSpec> slots = SlotsOf(s.optimizer().def());
-      bool same = slots.size() == c.slot_names.size();
-      for (size_t i = 0; same && i < slots.size(); ++i) same = slots[i].name == c.slot_names[i];
-      if (!same)
-        Fail(path, ": holds ", c.slot_names.size(), " optimizer slots that are not those of its optimizer ",
-             s.optimizer().def().class_name());
-      s.slots = std::move(*c.slots);
+Model load_model(const std::string& path, const LoadOptions& options) {
+  return WithPath(path, [&] {
+    const Format& format = FormatOf(path);
+    if (!format.read) Fail(path, ": holds weights alone; make the model, then load_weights");
+    Checkpoint c = format.read(path, {&options.custom_objects, options.compile});
+    Model model(c.network, {.name = c.network->name, .seed = c.seed});
+    if (c.compile) {
+      model.compile(CompileOptionsFromConfig(*c.compile, c.network->output_names(), &options.custom_objects));
+      TakeState(model.state(), c);
     }
-  }
-  return model;
-} catch (const Error& e) {  // what is wrong with a layer, a loss, ... of the file is said with the file's name
-  if (std::string_view(e.what()).starts_with(path)) throw;
-  Fail(path, ": ", e.what());
+    return model;
+  });
+}
+
+void Model::load_weights(const std::string& path) {
+  ModelState& s = state();
+  if (!s.placed)
+    Fail(path, ": model '", name(),
+         "' has no weights yet to load into; begin with Input({...}), or call predict first");
+  WithPath(path, [&] {
+    const Format& format = FormatOf(path);
+    Checkpoint c;
+    c.network = s.network;
+    c.layout = s.layout;
+    if (s.compiled) c.optimizer = s.optimizer().ptr();
+    c.iterations = s.iterations;
+    format.read_weights(path, c);
+    if (s.compiled) TakeState(s, c);
+  });
 }
 
 }  // namespace ingot

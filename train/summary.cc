@@ -3,8 +3,8 @@
 // summary(): the table that Keras prints, drawn with the same characters.
 #include <algorithm>
 #include <cstdio>
+#include <map>
 
-#include "ingot/core/memory.h"
 #include "ingot/layers/core.h"
 #include "ingot/train/trainer.h"
 
@@ -23,8 +23,21 @@ size_t Columns(const std::string& text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
-std::string Padded(const std::string& text, size_t columns) {
-  return text + std::string(columns > Columns(text) ? columns - Columns(text) : 0, ' ');
+// A cell: one blank on either side, numbers to the right.
+std::string Padded(const std::string& text, size_t columns, bool right) {
+  const std::string blanks(columns - Columns(text) - 2, ' ');
+  return right ? " " + blanks + text + " " : " " + text + blanks + " ";
+}
+
+// "23.13 KB": Keras's units, of 1024 each.
+std::string KerasBytes(int64_t bytes) {
+  const char* units[] = {"B", "KB", "MB", "GB", "TB", "PB"};
+  double value = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (value >= 1024 && unit + 1 < std::size(units)) value /= 1024, ++unit;
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f %s", value, units[unit]);
+  return text;
 }
 
 std::string Times(const char* text, size_t n) {
@@ -34,6 +47,7 @@ std::string Times(const char* text, size_t n) {
 }
 
 using Row = std::vector<std::string>;
+constexpr size_t kNumbers = 2;  // the column of numbers
 
 std::string Table(const std::vector<Row>& rows) {
   std::vector<size_t> width(rows[0].size(), 0);
@@ -47,7 +61,7 @@ std::string Table(const std::vector<Row>& rows) {
   std::string text = rule("┏", "━", "┳", "┓");
   for (size_t r = 0; r < rows.size(); ++r) {
     const char* bar = r ? "│" : "┃";
-    for (size_t i = 0; i < width.size(); ++i) text += bar + Padded(" " + rows[r][i], width[i]);
+    for (size_t i = 0; i < width.size(); ++i) text += bar + Padded(rows[r][i], width[i], r && i == kNumbers);
     text += std::string(bar) + "\n";
     if (r + 1 < rows.size()) text += r ? rule("├", "─", "┼", "┤") : rule("┡", "━", "╇", "┩");
   }
@@ -58,7 +72,8 @@ std::string Table(const std::vector<Row>& rows) {
 
 std::string Model::summary() const {
   const Network& network = this->network();
-  // A layer is shown with what its first call gives, and where the model branches with what it is connected to.
+  // A layer is shown with what its last call gives and, in a functional model, the call and output that each of its
+  // inputs comes from.
   const bool connections = !network.sequential();
   std::vector<Row> rows;
   rows.push_back({"Layer (type)", "Output Shape", "Param #"});
@@ -66,17 +81,21 @@ std::string Model::summary() const {
   const TensorSpecs specs = network.specs();
   std::vector<std::string> maker(specs.size());
   for (size_t i = 0; i < network.input_layers().size() && i < specs.size(); ++i)
-    maker[i] = network.input_layers()[i].name() + "[0]";
-  for (const Network::Node& node : network.nodes())
-    for (const int id : node.out) maker[static_cast<size_t>(id)] = node.layer.name() + "[0]";
+    maker[i] = network.input_layers()[i].name() + "[0][0]";
+  std::map<const LayerDef*, int> calls;
+  for (const Network::Node& node : network.nodes()) {
+    const int call = calls[&node.layer.def()]++;
+    for (size_t k = 0; k < node.out.size(); ++k)
+      maker[static_cast<size_t>(node.out[k])] = Text(node.layer.name(), "[", call, "][", k, "]");
+  }
   for (const Layer& layer : network.layers()) {
     std::string shape = "?", from;
     if (const auto* input = dynamic_cast<const InputLayer*>(&layer.def())) shape = input->spec.shape.str();
-    bool first = true;
     for (const Network::Node& node : network.nodes()) {
       if (!(node.layer == layer)) continue;
-      if (first) shape = specs[static_cast<size_t>(node.out[0])].shape.str();
-      first = false;
+      shape.clear();
+      for (const int id : node.out) shape += (shape.empty() ? "" : ", ") + specs[static_cast<size_t>(id)].shape.str();
+      if (node.out.size() > 1) shape = "[" + shape + "]";
       for (const int id : node.in) from += (from.empty() ? "" : ", ") + maker[static_cast<size_t>(id)];
     }
     rows.push_back({layer.name() + " (" + layer.def().class_name() + ")", shape,
@@ -93,7 +112,7 @@ std::string Model::summary() const {
   }
   std::string text = "Model: \"" + name() + "\"\n" + Table(rows);
   const auto line = [&](const char* what, int64_t n) {
-    text += std::string(" ") + what + ": " + Grouped(n) + " (" + HumanBytes(static_cast<uint64_t>(n) * 4) + ")\n";
+    text += std::string(" ") + what + ": " + Grouped(n) + " (" + KerasBytes(n * 4) + ")\n";
   };
   line("Total params", total);
   line("Trainable params", trained);

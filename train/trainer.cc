@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "ingot/optim/slots.h"
+
 namespace ingot {
 namespace {
 
@@ -72,6 +74,21 @@ bool Finite(const Operand& o) {
   return std::all_of(o.f(), o.f() + o.count(), [](float v) { return std::isfinite(v); });
 }
 
+// What a step starts from: the batch and the weights.
+void CheckStart(const ModelState& model, const Program& p) {
+  const auto bad = [&](const char* what, const std::string& which) {
+    Fail("model '", model.network->name, "', step ", model.iterations, ": ", what, " ", which,
+         " holds a value that is not finite before the step begins");
+  };
+  for (size_t i = 0; i < p.x_in.size(); ++i)
+    if (!Finite(p.plan->operand(p.x_in[i]))) bad("input", std::to_string(i) + " of this batch");
+  for (size_t i = 0; i < p.y_in.size(); ++i)
+    if (!Finite(p.plan->operand(p.y_in[i]))) bad("target", std::to_string(i) + " of this batch");
+  if (p.weight && !Finite(p.plan->operand(p.weight))) bad("the weight of", "a sample of this batch");
+  for (const VariablePtr& v : model.layout.variables())
+    if (!Finite({v->data(), v->shape, v->dtype})) bad("weight", v->layer + "/" + v->name);
+}
+
 [[noreturn]] void ReportNan(const ModelState& model, const Plan& plan, const Step& step) {
   const char* phase = step.phase == Phase::kForward    ? "forward"
                       : step.phase == Phase::kBackward ? "backward"
@@ -101,10 +118,11 @@ double RunStep(ModelState& model, Session& session, Mode mode, const Dataset& da
   run.seed = model.seed;
   run.step = static_cast<uint32_t>(model.iterations);
   if (updates) {
-    model.optimizer().def().Prepare(model.iterations, model.hyper.data());
+    model.optimizer().def().Prepare(model.iterations, model.LearningRate(), model.hyper.data());
     run.hyper = model.hyper.data();
   }
   if (find_nan) {
+    CheckStart(model, p);
     p.plan->Execute(run, [&](const Step& step) {
       for (const Operand& out : step.call.out)
         if (!Finite(out)) ReportNan(model, *p.plan, step);
@@ -231,20 +249,8 @@ void ModelState::EnsureTrainingArenas() {
   const OptimizerDef& def = optimizer().def();
   if (slots_ready) return;
   slots_ready = true;
-  const std::vector<SlotSpec> specs = SlotsOf(def);
-  const size_t stride = layout.slot_stride();
-  if (!bytes || slots.size() >= stride * specs.size()) return;  // loaded from a file
-  slots = Block(stride * specs.size(), "optimizer state of model '" + network->name + "'");
-  for (size_t s = 0; s < specs.size(); ++s) {
-    float* first = reinterpret_cast<float*>(slots.data() + s * stride);
-    if (specs[s].from_weights)
-      for (size_t i = 0; i < layout.variables().size(); ++i) {
-        const Variable& v = *layout.variables()[i];
-        if (v.trainable) std::memcpy(slots.data() + s * stride + layout.offset(i), v.data(), v.bytes());
-      }
-    else if (specs[s].initial != 0)
-      std::fill_n(first, bytes / sizeof(float), specs[s].initial);
-  }
+  const size_t all = layout.slot_stride() * SlotsOf(def).size();
+  if (bytes && slots.size() < all) slots = NewSlots(def, layout, network->name);  // else loaded from a file
 }
 
 }  // namespace ingot

@@ -80,6 +80,7 @@ struct ModelState {
   bool slots_ready = false;  // for this optimizer
   int64_t iterations = 0;
   std::vector<float> hyper;
+  std::optional<double> learning_rate;  // set since compile(), in place of the optimizer's own
 
   Session session;
   double loss_sum = 0, loss_count = 0;  // since the last reset
@@ -93,6 +94,9 @@ struct ModelState {
   void EnsureTrainingArenas();
   void TakeAverages();  // the weights become what use_ema averaged
   const Optimizer& optimizer() const { return options.optimizer; }
+  double LearningRate() const {
+    return learning_rate ? *learning_rate : optimizer().def().learning_rate_at(iterations);
+  }
   Arrays ReadGradients() const;                // in get_weights order; zeros where not trained
   std::vector<char> TrainedVariables() const;  // by index in the layout
 };

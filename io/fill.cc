@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+#include "ingot/io/fill.h"
+
+#include <algorithm>
+#include <exception>
+#include <mutex>
+
+#include "ingot/core/threads.h"
+
+namespace ingot {
+
+void FillAll(const std::vector<Fill>& fills) {
+  constexpr int64_t kTile = int64_t{1} << 18;  // elements
+  struct Tile {
+    const Fill* fill;
+    int64_t first, count;
+  };
+  std::vector<Tile> tiles;
+  for (const Fill& fill : fills) {
+    const int64_t n = fill.from.shape.count();
+    for (int64_t first = 0; first < n; first += kTile) tiles.push_back({&fill, first, std::min(kTile, n - first)});
+  }
+  std::mutex mutex;
+  std::exception_ptr failed;  // of the first tile that did, in order, so that the message is always the same
+  int64_t failed_at = 0;
+  ThreadPool::Default().For(static_cast<int64_t>(tiles.size()), [&](int64_t i) {
+    const Tile& tile = tiles[static_cast<size_t>(i)];
+    std::byte* dst = tile.fill->dst + static_cast<size_t>(tile.first) * SizeOf(tile.fill->to);
+    try {
+      Convert(tile.fill->from, tile.first, tile.count, tile.fill->to, dst);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!failed || i < failed_at) failed = std::current_exception(), failed_at = i;
+    }
+  });
+  if (failed) std::rethrow_exception(failed);
+}
+
+}  // namespace ingot

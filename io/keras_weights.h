@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+//
+// Weights and optimizer state as Keras's HDF5 trees and back. Names and orders: keras_names.h.
+//
+// A weight or a number of the optimizer that is missing, left over or of another shape is an Error that lists what
+// matched and what did not. Left alone are metrics' sums and the seeds of dropout, which Keras's files hold too:
+// ingot's randomness depends on the model's seed and its step.
+#pragma once
+
+#include <string>
+
+#include "ingot/io/format.h"
+#include "ingot/io/hdf5.h"
+
+namespace ingot {
+
+// .weights.h5, and what lies in a .keras archive. REQUIRES: into.layout is placed
+// `version`: of the Keras that wrote it, empty where that is not known.
+void ReadKerasTree(const Hdf5Node& root, const std::string& version, Checkpoint& into, const std::string& where);
+Hdf5Node KerasTree(const Checkpoint& checkpoint);
+
+// Legacy .h5: `weights` is the group model_weights, or the root of a file of weights alone; `optimizer` the group
+// optimizer_weights, or null.
+bool IsLegacy(const Hdf5Node& root);
+void ReadLegacyTree(const Hdf5Node& root, Checkpoint& into, const std::string& where);
+void AddLegacyTree(const Checkpoint& checkpoint, Hdf5Node& root);
+
+}  // namespace ingot

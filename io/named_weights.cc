@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+//
+// Weights by name, in the formats that are lists of named arrays: .safetensors and .npz.
+//
+//   dense/kernel                      the weight `kernel` of layer `dense`; a name that comes twice goes on as _1, _2
+//   optimizer/momentum/dense/kernel   a slot of the optimizer, where there is one
+//   optimizer/iterations              how many updates were done
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include "ingot/io/atomic_file.h"
+#include "ingot/io/format.h"
+#include "ingot/io/keras_optimizer.h"
+#include "ingot/io/mapped_file.h"
+#include "ingot/io/matches.h"
+#include "ingot/io/npy.h"
+#include "ingot/io/safetensors.h"
+
+namespace ingot {
+namespace {
+
+constexpr char kIterations[] = "optimizer/iterations", kLearningRate[] = "optimizer/learning_rate";
+
+std::vector<std::string> WeightNames(const Layout& layout) {
+  std::vector<std::string> names;
+  std::map<std::string, int> used;
+  for (const VariablePtr& v : layout.variables()) {
+    const std::string name = v->layer + "/" + v->name;
+    const int n = used[name]++;
+    names.push_back(n ? name + "_" + std::to_string(n) : name);
+  }
+  return names;
+}
+
+std::vector<StoredTensor> TensorsOf(const Checkpoint& c) {
+  std::vector<StoredTensor> tensors;
+  const std::vector<std::string> names = WeightNames(c.layout);
+  for (size_t i = 0; i < names.size(); ++i) {
+    tensors.push_back(StoredVariable(*c.layout.variables()[i]));
+    tensors.back().name = names[i];
+  }
+  if (!c.optimizer) return tensors;
+  tensors.push_back(StoredScalar(kIterations, c.iterations));
+  if (c.learning_rate) tensors.push_back(StoredScalar(kLearningRate, static_cast<float>(*c.learning_rate)));
+  if (!c.slots) return tensors;
+  const std::vector<SlotSpec> specs = SlotsOf(*c.optimizer);
+  for (size_t s = 0; s < specs.size(); ++s) {
+    for (const size_t i : TrainedVariables(*c.network, c.layout)) {
+      const Variable& v = *c.layout.variables()[i];
+      const auto* data = reinterpret_cast<const std::byte*>(c.slot(s, i));
+      tensors.push_back({"optimizer/" + specs[s].name + "/" + names[i], StoredType::kFloat32, v.shape,
+                         Bytes(data, v.bytes()), c.slots});
+    }
+  }
+  return tensors;
+}
+
+void Take(const std::vector<StoredTensor>& tensors, Checkpoint& into, const std::string& where) {
+  std::map<std::string, const StoredTensor*> by_name;
+  for (const StoredTensor& t : tensors)
+    if (!by_name.emplace(t.name, &t).second) Fail(where, ": holds two tensors named '", t.name, "'");
+  const auto take = [&](const std::string& name) -> const StoredTensor* {
+    const auto found = by_name.find(name);
+    if (found == by_name.end()) return nullptr;
+    const StoredTensor* tensor = found->second;
+    by_name.erase(found);
+    return tensor;
+  };
+  Matches matches;
+  const std::vector<std::string> names = WeightNames(into.layout);
+  for (size_t i = 0; i < names.size(); ++i) {
+    const Variable& v = *into.layout.variables()[i];
+    matches.Add(names[i], v.shape, v.dtype, reinterpret_cast<std::byte*>(v.data()), take(names[i]));
+  }
+  // The optimizer's state is for the optimizer it was written with: all of it, or none was meant.
+  const auto is_state = [](const auto& item) { return item.first.starts_with("optimizer/"); };
+  const bool has_state = std::any_of(by_name.begin(), by_name.end(), is_state);
+  if (!into.optimizer) {
+    std::erase_if(by_name, is_state);
+  } else if (has_state) {
+    const StoredTensor* iterations = take(kIterations);
+    if (!iterations) Fail(where, ": holds the state of an optimizer without ", kIterations);
+    into.iterations = StoredWholeNumber(*iterations, where);
+    if (const StoredTensor* rate = take(kLearningRate))
+      into.learning_rate = static_cast<double>(StoredNumber(*rate, where));
+    if (std::any_of(by_name.begin(), by_name.end(), is_state)) {
+      into.PlaceSlots();
+      const std::vector<SlotSpec> specs = SlotsOf(*into.optimizer);
+      for (size_t s = 0; s < specs.size(); ++s) {
+        for (const size_t i : TrainedVariables(*into.network, into.layout)) {
+          const std::string name = "optimizer/" + specs[s].name + "/" + names[i];
+          matches.Add(name, into.layout.variables()[i]->shape, DType::kFloat32,
+                      reinterpret_cast<std::byte*>(into.slot(s, i)), take(name));
+        }
+      }
+    }
+  }
+  for (const auto& [name, tensor] : by_name) matches.LeftOver(name, tensor->shape);
+  matches.Finish(where);
+}
+
+}  // namespace
+
+void WriteSafetensors(const std::string& path, const Checkpoint& c) {
+  AtomicFile file(path);
+  WriteSafetensors(Safetensors{{{"format", "ingot"}, {"model", c.network->name}}, TensorsOf(c)}, file.sink());
+  file.Commit();
+}
+
+void ReadSafetensorsWeights(const std::string& path, Checkpoint& into) {
+  const auto file = MappedFile::Open(path);
+  Take(ReadSafetensors(file->bytes(), file, path).tensors, into, path);
+}
+
+void WriteNpz(const std::string& path, const Checkpoint& c) {
+  AtomicFile file(path);
+  WriteNpz(TensorsOf(c), file.sink());
+  file.Commit();
+}
+
+void ReadNpzWeights(const std::string& path, Checkpoint& into) {
+  const auto file = MappedFile::Open(path);
+  Take(ReadNpz(file->bytes(), file, path), into, path);
+}
+
+}  // namespace ingot

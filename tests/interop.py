@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""What ingot writes, read by the real thing.
+
+    PYTHON tests/interop.py BUILD
+
+PYTHON has keras (3.15), jax, safetensors and numpy. Takes the files that Keras 3.15 wrote (BUILD/formats/3.15), lets
+ingot convert each into every format, and loads those with Keras, safetensors and NumPy: the same weights bit for bit,
+the same predictions, and for .keras and .weights.h5 the same losses of 20 further steps. (From a legacy .h5 Keras 3.15
+itself cannot go on training.) Ends with the line "N passed, N failed".
+"""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from safetensors.numpy import load_file  # noqa: E402
+
+BUILD = sys.argv[1]
+FOLDER = os.path.join(BUILD, "formats", "3.15")
+CASES = ["mlp", "branches", "nested", "wrapped", "conv", "text", "frozen", "adam_amsgrad", "adamw", "nadam", "adamax",
+         "rmsprop_centered", "adagrad", "adadelta", "lion", "sgd_nesterov", "adam_ema", "adam_exponential",
+         "sgd_cosine", "adam_accumulate"]
+
+
+def expected():
+    path = os.path.join(FOLDER, "expect.safetensors")
+    with open(path, "rb") as f:
+        header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+    return {c["name"]: c for c in json.loads(header["__metadata__"]["cases"])}, load_file(path)
+
+
+class Losses(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append(float(logs["loss"]))
+
+
+def listed(tensors, name, prefix):
+    found = []
+    while f"{name}/{prefix}{len(found)}" in tensors:
+        found.append(tensors[f"{name}/{prefix}{len(found)}"])
+    return found
+
+
+def one(values):
+    return values[0] if len(values) == 1 else values
+
+
+def same(got, want):
+    return len(got) == len(want) and all(
+        np.array_equal(np.asarray(g, np.float64), np.asarray(w, np.float64)) for g, w in zip(got, want))
+
+
+def close(got, want, bound=1e-5):
+    got = got if isinstance(got, list) else [got]
+    return all(np.all(np.abs(g - w) <= bound * np.abs(w) + 1e-6) for g, w in zip(got, want))
+
+
+def check_model(model, case, tensors, goes_on):
+    name = case["name"]
+    assert same(model.get_weights(), listed(tensors, name, "w")), "the weights differ"
+    x, y = listed(tensors, name, "x"), listed(tensors, name, "y")
+    assert close(model.predict(one(x), verbose=0, batch_size=40), listed(tensors, name, "predict")), "it predicts otherwise"
+    if not goes_on or not case["deterministic"]:
+        return
+    losses = Losses()
+    model.fit(one(x), one(y), batch_size=case["batch"], epochs=case["epochs"], shuffle=False, verbose=0,
+              callbacks=[losses])
+    want = tensors[f"{name}/batch_loss"]
+    worst = np.max(np.abs(np.array(losses.seen) - want) / np.abs(want))
+    assert worst <= 1e-5, f"the losses of 20 steps differ by {worst:.2g}"
+
+
+def check(extension, source, path, case, tensors):
+    if extension == ".keras":
+        check_model(keras.models.load_model(path), case, tensors, True)
+    elif extension == ".h5":
+        check_model(keras.models.load_model(path, compile=False), case, tensors, False)
+    elif extension == ".weights.h5":
+        model = keras.models.load_model(source)
+        model.set_weights([w * 0 for w in model.get_weights()])
+        if model.optimizer.variables:
+            for v in model.optimizer.variables:
+                v.assign(v * 0)
+        model.load_weights(path)
+        check_model(model, case, tensors, True)
+    else:
+        loaded = load_file(path) if extension == ".safetensors" else dict(np.load(path))
+        got = sorted(v.tobytes() for k, v in loaded.items() if not k.startswith("optimizer/"))
+        want = listed(tensors, case["name"], "w")
+        assert got == sorted(w.tobytes() for w in want), "the weights differ"
+
+
+def main():
+    cases, tensors = expected()
+    passed = failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for name in CASES:
+            source = os.path.join(FOLDER, name + ".keras")
+            for extension in (".keras", ".h5", ".weights.h5", ".safetensors", ".npz"):
+                path = os.path.join(folder, "m" + extension)
+                try:
+                    subprocess.run([os.path.join(BUILD, "ingot"), "convert", source, path], check=True,
+                                   stdout=subprocess.DEVNULL)
+                    check(extension, source, path, cases[name], tensors)
+                    passed += 1
+                except Exception as e:  # each is reported, and the others still run
+                    failed += 1
+                    print(f"[  FAILED  ] {name} as {extension}: {type(e).__name__}: {str(e)[:300]}")
+    print(f"{passed} passed, {failed} failed")
+    return failed != 0
+
+
+sys.exit(main())
