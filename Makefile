@@ -14,8 +14,10 @@ all: packages
 packages:
 	./cmake/install-packages.sh
 
-demo: all
-	$(BUILD)/ingot demo $(if $(DATA),--data $(DATA))
+demo: packages
+	cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS)
+	cmake --build $(BUILD) --target ingot_cli
+	$(BUILD)/ingot demo --out $(BUILD)/digits.ingot $(if $(DATA),--data $(DATA))
 
 test: all
 	./tests/run $(BUILD)

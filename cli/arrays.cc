@@ -40,11 +40,9 @@ Arrays ReadNpyFiles(const std::vector<std::string>& paths) {
 }
 
 void WriteNpyFile(const std::string& path, const Array& array) {
-  const StoredType type = array.dtype() == DType::kFloat32 ? StoredType::kFloat32
-                          : array.dtype() == DType::kInt32 ? StoredType::kInt32
-                                                           : StoredType::kUint8;
   AtomicFile file(path);
-  WriteNpy({"", type, array.shape(), Bytes(static_cast<const std::byte*>(array.data()), array.bytes()), nullptr},
+  WriteNpy({"", StoredAs(array.dtype()), array.shape(),
+            Bytes(static_cast<const std::byte*>(array.data()), array.bytes()), nullptr},
            file.sink());
   file.Commit();
 }

@@ -48,7 +48,9 @@ void RunDemo(const Options& o) {
     data = {Digits(o.rows, o.seed), Digits(o.test_rows, o.seed, o.rows)};
   else
     data = LoadImages(o.data);
-  std::printf("%s %lld images to train on, %lld to test on (%.0f ms)\n", o.data.empty() ? "Drew" : "Read",
+  if (!o.out.empty()) FormatOf(o.out);
+  std::printf("%s %lld images to train on, %lld to test on (%.0f ms)\n",
+              o.data.empty() ? "Drew digits from strokes (no download; see data/digits.h):" : "Read",
               static_cast<long long>(data.train.rows()), static_cast<long long>(data.test.rows()), Ms(drawing));
 
   const auto building = Clock::now();

@@ -22,26 +22,19 @@ struct Options {
   bool json = false;
 };
 
-std::vector<std::string> WeightNames(const Model& model) {
-  std::vector<std::string> names;
-  std::map<std::string, int> used;
-  for (const VariablePtr& v : model.variables()) {
-    const std::string name = v->layer + "/" + v->name;
-    const int n = used[name]++;
-    names.push_back(n ? name + "_" + std::to_string(n) : name);
-  }
-  return names;
-}
-
 void Info(const Options& o) {
   const Model model = load_model(o.a);
   const auto bytes = std::filesystem::file_size(o.a);
+  if (!o.json && !model.compiled()) {
+    std::printf("%s: %s\n\n%s\nNot compiled: no optimizer, loss or metrics\n", o.a.c_str(), HumanBytes(bytes).c_str(),
+                model.summary().c_str());
+    return;
+  }
   if (!o.json) {
     std::printf("%s: %s\n\n%s", o.a.c_str(), HumanBytes(bytes).c_str(), model.summary().c_str());
-    if (model.compiled())
-      std::printf("\nOptimizer %s, %lld steps done, learning rate %g\n",
-                  model.compile_options().optimizer.def().class_name().c_str(),
-                  static_cast<long long>(model.iterations()), model.learning_rate());
+    std::printf("\nOptimizer %s, %lld steps done, learning rate %g\n",
+                model.compile_options().optimizer.def().class_name().c_str(),
+                static_cast<long long>(model.iterations()), model.learning_rate());
     return;
   }
   Json json = {{"file", o.a},
@@ -56,7 +49,7 @@ void Info(const Options& o) {
     json["learning_rate"] = model.learning_rate();
   }
   json["weights"] = Json::array();
-  const std::vector<std::string> names = WeightNames(model);
+  const std::vector<std::string> names = Layout(model.variables()).names();
   const std::vector<VariablePtr> variables = model.variables();
   for (size_t i = 0; i < variables.size(); ++i) {
     Json shape = Json::array();
@@ -67,17 +60,20 @@ void Info(const Options& o) {
 }
 
 void Convert(const Options& o) {
+  if (o.model.empty() && !FormatOf(o.a).read) Fail(o.a, ": holds weights alone; say with --model into which model");
+  FormatOf(o.b);
+  const auto before = std::filesystem::file_size(o.a);
   Model model = load_model(o.model.empty() ? o.a : o.model);
   if (!o.model.empty()) model.load_weights(o.a);
   model.save(o.b);
-  std::printf("%s (%s) -> %s (%s)\n", o.a.c_str(), HumanBytes(std::filesystem::file_size(o.a)).c_str(), o.b.c_str(),
+  std::printf("%s (%s) -> %s (%s)\n", o.a.c_str(), HumanBytes(before).c_str(), o.b.c_str(),
               HumanBytes(std::filesystem::file_size(o.b)).c_str());
 }
 
 // Weights by name; those that differ, and by how much.
 void Diff(const Options& o) {
   const Model a = load_model(o.a), b = load_model(o.b);
-  const std::vector<std::string> names = WeightNames(a), others = WeightNames(b);
+  const std::vector<std::string> names = Layout(a.variables()).names(), others = Layout(b.variables()).names();
   const Arrays values = a.get_weights(), other_values = b.get_weights();
   int differences = 0;
   std::map<std::string, size_t> at;
@@ -119,8 +115,22 @@ void Diff(const Options& o) {
                 static_cast<long long>(b.iterations()));
     ++differences;
   }
+  const auto name = [](const Model& m) {
+    return m.compiled() ? m.compile_options().optimizer.def().class_name() : std::string("not compiled");
+  };
+  if (name(a) != name(b)) {
+    std::printf("optimizer: %s against %s\n", name(a).c_str(), name(b).c_str());
+    ++differences;
+  } else if (a.compiled()) {
+    const Arrays slots = a.get_optimizer_state(), other_slots = b.get_optimizer_state();
+    if (slots != other_slots) {
+      std::printf("optimizer: the state of %s differs\n", name(a).c_str());
+      ++differences;
+    }
+  }
   if (differences) Fail(o.a, " and ", o.b, " differ in ", differences, " places");
-  std::printf("the same: %zu weights, %lld steps\n", names.size(), static_cast<long long>(a.iterations()));
+  std::printf("the same: %zu weights, optimizer and its state, %lld steps\n", names.size(),
+              static_cast<long long>(a.iterations()));
 }
 
 }  // namespace

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // `ingot predict`, `evaluate` and `fit`: a saved model of any format, on arrays of .npy files.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -37,7 +40,7 @@ std::string Numbered(const std::string& path, size_t i) {
 }
 
 void Predict(const Options& o) {
-  Model model = load_model(o.model);
+  Model model = load_model(o.model, {.compile = false});
   const Arrays outputs = model.predict(ReadNpyFiles(o.x), o.batch_size);
   for (size_t i = 0; i < outputs.size(); ++i) {
     WriteNpyFile(Numbered(o.out, i), outputs[i]);
@@ -52,7 +55,17 @@ void Evaluate(const Options& o) {
   std::printf("%s\n", json.dump().c_str());
 }
 
+// Before hours of training, not behind them.
+void CheckTarget(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
+  if (!std::filesystem::is_directory(folder)) Fail(path, ": there is no folder ", folder.string());
+  if (access(folder.c_str(), W_OK) != 0) Fail(path, ": the folder ", folder.string(), " may not be written to");
+  if (std::filesystem::is_directory(path)) Fail(path, ": is a folder");
+}
+
 void Fit(const Options& o) {
+  if (!o.out.empty()) FormatOf(o.out), CheckTarget(o.out);
+  if (!o.history.empty()) CheckTarget(o.history);
   Model model = load_model(o.model);
   const History history = model.fit(DataOf(o), {.batch_size = o.batch_size,
                                                 .epochs = o.epochs,
@@ -93,7 +106,10 @@ void AddModel(CLI::App& app) {
   evaluate->add_option("--y", o->y, "targets, an .npy file for each output")->required();
   evaluate->callback([o] { Evaluate(*o); });
 
-  CLI::App* fit = Command(app, "fit", "train a model further, with its own optimizer and where that stopped", o);
+  CLI::App* fit = Command(app, "fit",
+                          "train a model further, with its own optimizer and where that stopped; prints the history as "
+                          "JSON, with batch_loss, the running mean behind each batch",
+                          o);
   fit->add_option("--y", o->y, "targets, an .npy file for each output")->required();
   fit->add_option("--epochs", o->epochs)->capture_default_str()->check(CLI::Range(0, 1 << 30));
   fit->add_flag("--shuffle,!--no-shuffle", o->shuffle, "draw the order of rows anew each epoch (the default)");

@@ -54,8 +54,8 @@ Array Array::View(const Shape& shape, DType dtype, const void* data, std::shared
   return array;
 }
 
-void Array::Expect(size_t element) const {
-  if (element != SizeOf(dtype_)) Fail("array holds ", Name(dtype_), ", elements of ", element, " bytes were asked for");
+void Array::Expect(DType dtype) const {
+  if (dtype != dtype_) Fail("array holds ", Name(dtype_), ", ", Name(dtype), " was asked for");
 }
 
 std::span<const float> Array::floats() const {

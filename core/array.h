@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "ingot/core/types.h"
@@ -18,6 +19,8 @@ class Array {
   Array() = default;
   explicit Array(const Shape& shape, DType dtype = DType::kFloat32);  // zeros
   Array(const Shape& shape, std::vector<float> values);
+  Array(const Shape& shape, std::initializer_list<float> values) : Array(shape, std::vector<float>(values)) {}
+  Array(const Shape& shape, std::initializer_list<int32_t> values) : Array(shape, std::vector<int32_t>(values)) {}
   Array(const Shape& shape, std::vector<int32_t> values);
   Array(const Shape& shape, std::vector<uint8_t> values);
   // Elements of somebody else, who keeps them until the last copy of this Array is gone.
@@ -35,12 +38,12 @@ class Array {
   void* data() { return data_; }
   template <class T>
   std::span<const T> as() const {
-    Expect(sizeof(T));
+    Expect(DTypeOf<T>());
     return {static_cast<const T*>(data_), static_cast<size_t>(size())};
   }
   template <class T>
   std::span<T> as() {
-    Expect(sizeof(T));
+    Expect(DTypeOf<T>());
     return {static_cast<T*>(data_), static_cast<size_t>(size())};
   }
   std::span<const float> floats() const;  // Error unless float32
@@ -53,7 +56,16 @@ class Array {
   Array slice(int64_t first, int64_t last) const;  // rows first .. last - 1; shares the elements
 
  private:
-  void Expect(size_t element) const;
+  template <class T>
+  static constexpr DType DTypeOf() {
+    using Element = std::remove_cv_t<T>;
+    static_assert(std::is_same_v<Element, float> || std::is_same_v<Element, int32_t> ||
+                  std::is_same_v<Element, uint8_t>);
+    return std::is_same_v<Element, float>     ? DType::kFloat32
+           : std::is_same_v<Element, int32_t> ? DType::kInt32
+                                              : DType::kUint8;
+  }
+  void Expect(DType dtype) const;  // Error unless it holds that
 
   std::shared_ptr<const void> owner_;
   void* data_ = nullptr;

@@ -26,8 +26,13 @@ size_t PhysicalMemory() {
   return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr size_t kMaxSpare = 0;  // so that a use after the end is seen
+#if defined(__has_feature)
+#define INGOT_HAS_FEATURE(x) __has_feature(x)
+#else
+#define INGOT_HAS_FEATURE(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || INGOT_HAS_FEATURE(address_sanitizer)  // GCC's way to say it, and clang's
+constexpr size_t kMaxSpare = 0;                                            // so that a use after the end is seen
 #else
 constexpr size_t kMaxSpare = size_t{16} << 20;
 #endif

@@ -2,6 +2,7 @@
 #include "ingot/core/threads.h"
 
 #include <cstdlib>
+#include <system_error>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -31,7 +32,11 @@ int ThreadsFromEnvironment() {
 
 ThreadPool::ThreadPool(int threads) {
   if (threads <= 0) threads = static_cast<int>(std::thread::hardware_concurrency());
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { Worker(); });
+  try {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { Worker(); });
+  } catch (const std::system_error&) {
+    // The system gives no more threads: those that are there do the work.
+  }
 }
 
 ThreadPool::~ThreadPool() {

@@ -2,6 +2,7 @@
 #include "ingot/io/atomic_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,17 +26,31 @@ std::string FolderOf(const std::string& path) {
 
 }  // namespace
 
-// The name is fixed, so that what a killed writer left behind is taken over by the next save.
-AtomicFile::AtomicFile(const std::string& target) : target_(target), temporary_(target + ".part") {
+// The name of the temporary is fixed, so that what a killed writer left behind is taken over by the next save, and it
+// is locked while it is written: of two savers of one file the second waits. A lock ends with its process.
+AtomicFile::AtomicFile(const std::string& target) : target_(target) {
   std::error_code error;
   if (fs::is_directory(target, error)) Fail(target, ": cannot be saved to: it is a folder");
   // A link is followed, so that the file it names is replaced and not the link.
-  if (fs::is_symlink(target, error)) {
-    target_ = fs::weakly_canonical(target, error).string();
-    temporary_ = target_ + ".part";
+  if (fs::is_symlink(target, error)) target_ = fs::weakly_canonical(target, error).string();
+  temporary_ = target_ + ".part";
+  const auto failed = [&](const char* what) {
+    const std::string why = std::strerror(errno);
+    if (fd_ >= 0) close(fd_);
+    Fail(target_, ": ", what, " '", temporary_, "' failed: ", why);
+  };
+  for (;;) {
+    fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    if (fd_ < 0) failed("writing");
+    while (flock(fd_, LOCK_EX) != 0)
+      if (errno != EINTR) failed("locking");
+    struct stat mine, there;
+    if (fstat(fd_, &mine) != 0) failed("looking at");
+    if (!S_ISREG(mine.st_mode)) errno = EINVAL, failed("writing (it is not a file)");
+    if (stat(temporary_.c_str(), &there) == 0 && there.st_ino == mine.st_ino && there.st_dev == mine.st_dev) break;
+    close(fd_);  // the saver before this one has renamed what was opened here
   }
-  fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd_ < 0) Fail(temporary_, ": cannot be written: ", std::strerror(errno));
+  if (ftruncate(fd_, 0) != 0) failed("emptying");
   struct stat old;
   if (stat(target_.c_str(), &old) == 0 && fchmod(fd_, old.st_mode & 07777) != 0) {
     // Keeping the mode bits is a courtesy; on file systems without them there is nothing to keep.
@@ -44,8 +59,8 @@ AtomicFile::AtomicFile(const std::string& target) : target_(target), temporary_(
 
 AtomicFile::~AtomicFile() {
   if (fd_ < 0) return;
+  unlink(temporary_.c_str());  // before the lock ends
   close(fd_);
-  unlink(temporary_.c_str());
 }
 
 void AtomicFile::Write(const void* data, size_t bytes) {

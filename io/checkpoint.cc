@@ -1,12 +1,26 @@
 // SPDX-License-Identifier: MIT
 //
 // What all formats share: arenas for what they read, and which format a path asks for.
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "ingot/io/format.h"
 #include "ingot/optim/slots.h"
 
 namespace ingot {
+
+std::optional<uint64_t> SeedFrom(const std::string& text) {
+  uint64_t seed = 0;
+  const char* last = text.data() + text.size();
+  const auto [end, status] = std::from_chars(text.data(), last, seed);
+  return status == std::errc() && end == last ? std::optional(seed) : std::nullopt;
+}
+
+void Checkpoint::SetIterations(int64_t count, const std::string& where) {
+  if (count < 0 || count > INT64_MAX / 2) Fail(where, ": the optimizer counts ", count, " steps; the file is damaged");
+  iterations = count;
+  has_state = true;
+}
 
 void Checkpoint::PlaceWeights() {
   layout = Layout(Layer(network).variables());
@@ -23,7 +37,7 @@ void Checkpoint::SetCompile(std::shared_ptr<Json> config, const CustomObjects* c
 
 const Format& FormatOf(const std::string& path) {
   static constexpr Format kFormats[] = {
-      {".ingot", ReadIngot, nullptr, WriteIngot},
+      {".ingot", ReadIngot, ReadIngotWeights, WriteIngot},
       {".keras", ReadKeras, ReadKerasWeightsOf, WriteKeras},
       {".weights.h5", nullptr, ReadWeightsH5, WriteWeightsH5},
       {".h5", ReadH5, ReadWeightsH5, WriteH5},

@@ -5,11 +5,16 @@
 #include <exception>
 #include <mutex>
 
+#include "ingot/core/memory.h"
 #include "ingot/core/threads.h"
 
 namespace ingot {
 
-void FillAll(const std::vector<Fill>& fills) {
+namespace {
+
+bool SameType(const Fill& fill) { return fill.from.type == StoredAs(fill.to); }
+
+void CopyAll(const std::vector<Fill>& fills) {
   constexpr int64_t kTile = int64_t{1} << 18;  // elements
   struct Tile {
     const Fill* fill;
@@ -34,6 +39,27 @@ void FillAll(const std::vector<Fill>& fills) {
     }
   });
   if (failed) std::rethrow_exception(failed);
+}
+
+}  // namespace
+
+// What must be converted can fail: into memory of its own first, so that nothing is changed if it does.
+void FillAll(const std::vector<Fill>& given) {
+  std::vector<Fill> fills, converted;
+  std::vector<Block> blocks;
+  for (const Fill& fill : given) {
+    if (SameType(fill)) {
+      fills.push_back(fill);
+      continue;
+    }
+    blocks.emplace_back(static_cast<size_t>(fill.from.shape.count()) * SizeOf(fill.to),
+                        "tensor '" + fill.from.name + "'");
+    converted.push_back({fill.from, fill.to, blocks.back().data()});
+    const Bytes bytes(blocks.back().data(), static_cast<size_t>(fill.from.shape.count()) * SizeOf(fill.to));
+    fills.push_back({{fill.from.name, StoredAs(fill.to), fill.from.shape, bytes, nullptr}, fill.to, fill.dst});
+  }
+  CopyAll(converted);
+  CopyAll(fills);
 }
 
 }  // namespace ingot

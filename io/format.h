@@ -3,7 +3,7 @@
 // What a saved model is, whatever the format, and the list of formats, by extension. A format turns a checkpoint into
 // a file and back; what a model is made of it is train/save.cc's.
 //
-// To add a format: its functions below, and a line in format.cc.
+// To add a format: its functions below, and a line in checkpoint.cc.
 #pragma once
 
 #include <memory>
@@ -22,7 +22,8 @@ struct Checkpoint {
   Layout layout;                                  // weights placed
   std::shared_ptr<Json> compile;                  // as Keras's get_compile_config(); null if not compiled
   std::shared_ptr<const OptimizerDef> optimizer;  // null if not compiled
-  uint64_t seed = 0;
+  std::optional<uint64_t> seed;                   // of dropout and shuffling, where the file says it
+  bool has_state = false;                         // of the optimizer: what follows
   int64_t iterations = 0;
   std::optional<double> learning_rate;  // where it is a number; that of `compile` otherwise
   std::shared_ptr<Block> slots;  // those of the optimizer, layout.slot_stride() apart; null where there is no state
@@ -30,11 +31,14 @@ struct Checkpoint {
   float* slot(size_t slot, size_t variable) const {
     return reinterpret_cast<float*>(slots->data() + slot * layout.slot_stride() + layout.offset(variable));
   }
+  void SetIterations(int64_t count, const std::string& where);  // Error unless it can be
   // Readers: the weights get their arena, the slots theirs, filled with what they begin with.
   void PlaceWeights();
   void PlaceSlots();
   void SetCompile(std::shared_ptr<Json> config, const CustomObjects* custom);  // and the optimizer that it names
 };
+
+std::optional<uint64_t> SeedFrom(const std::string& text);  // a number of 64 bits, or none
 
 struct ReadOptions {
   const CustomObjects* custom = nullptr;
@@ -54,6 +58,7 @@ const Format& FormatOf(const std::string& path);
 
 void WriteIngot(const std::string& path, const Checkpoint& checkpoint);
 Checkpoint ReadIngot(const std::string& path, const ReadOptions& options);
+void ReadIngotWeights(const std::string& path, Checkpoint& into);
 
 void WriteKeras(const std::string& path, const Checkpoint& checkpoint);
 Checkpoint ReadKeras(const std::string& path, const ReadOptions& options);

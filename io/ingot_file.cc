@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
 // The native file, as docs/ingot-format.md specifies it byte by byte.
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "ingot/core/crc32c.h"
 #include "ingot/io/atomic_file.h"
 #include "ingot/io/format.h"
 #include "ingot/io/keras_config.h"
+#include "ingot/io/keras_optimizer.h"
+#include "ingot/io/mapped_file.h"
+#include "ingot/io/named_weights.h"
 
 namespace ingot {
 namespace {
@@ -58,24 +56,6 @@ class Chunks {
   size_t filled_ = 0;
 };
 
-struct File {
-  int fd = -1;
-  ~File() {
-    if (fd >= 0) close(fd);
-  }
-};
-
-void ReadAt(int fd, void* into, size_t bytes, uint64_t offset, const std::string& path) {
-  auto* p = static_cast<char*>(into);
-  while (bytes) {
-    const ssize_t n = pread(fd, p, bytes, static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) Fail(path, ": reading at offset ", offset, " failed: ", std::strerror(errno));
-    if (n == 0) Fail(path, ": ends at offset ", offset, ", ", bytes, " more bytes were expected");
-    p += n, bytes -= static_cast<size_t>(n), offset += static_cast<uint64_t>(n);
-  }
-}
-
 // A whole number of the header, or an Error naming it.
 uint64_t Number(const Json& object, const char* key, const std::string& where) {
   if (!object.is_object() || !object.contains(key) || !object[key].is_number_unsigned())
@@ -94,8 +74,8 @@ std::vector<Arena> ReadArenas(const Json& header, const Preamble& p, const std::
   std::vector<Arena> arenas;
   uint64_t end = p.arenas;
   for (const Json& j : header["arenas"]) {
-    Arena a{j.is_object() ? j.value("name", "") : "", Number(j, "offset", path + ", arena"),
-            Number(j, "bytes", path + ", arena")};
+    Arena a{j.is_object() && j.contains("name") && j["name"].is_string() ? j["name"].get<std::string>() : "",
+            Number(j, "offset", path + ", arena"), Number(j, "bytes", path + ", arena")};
     if (a.offset % kPage || a.offset < end || a.offset > p.checksums || a.bytes > p.checksums - a.offset)
       Fail(path, ": arena '", a.name, "' at offset ", a.offset, " of ", a.bytes,
            " bytes overlaps another or leaves the file");
@@ -139,7 +119,7 @@ void WriteIngot(const std::string& path, const Checkpoint& c) {
   Json header;
   header["model"] = NetworkConfig(*c.network);
   header["compile"] = c.compile ? *c.compile : Json(nullptr);
-  header["seed"] = std::to_string(c.seed);
+  header["seed"] = std::to_string(c.seed.value_or(0));
   header["iterations"] = c.iterations;
   header["tensors"] = Json::array();
   for (size_t i = 0; i < layout.variables().size(); ++i) {
@@ -152,7 +132,7 @@ void WriteIngot(const std::string& path, const Checkpoint& c) {
                                  {"offset", layout.offset(i)},
                                  {"bytes", v.bytes()}});
   }
-  // Offsets stand in the header and depend on its length: they are written as numbers of fixed width, by a first pass.
+  // Offsets stand in the header and depend on its length: written again until they agree.
   std::string text;
   Preamble p{};
   for (uint64_t guess = 0;;) {
@@ -218,16 +198,23 @@ void WriteIngot(const std::string& path, const Checkpoint& c) {
   file.Commit();
 }
 
-Checkpoint ReadIngot(const std::string& path, const ReadOptions& options) {
-  File file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};  // a pipe is refused below, not waited for
-  if (file.fd < 0) Fail(path, ": cannot be opened: ", std::strerror(errno));
-  struct stat info;
-  if (fstat(file.fd, &info) != 0) Fail(path, ": ", std::strerror(errno));
-  if (!S_ISREG(info.st_mode)) Fail(path, ": is not a file");
-  const uint64_t size = static_cast<uint64_t>(info.st_size);
-  Preamble p;
+namespace {
+
+// A file whose preamble and header hold together.
+struct Opened {
+  std::shared_ptr<const MappedFile> file;
+  Preamble preamble;
+  Json header;
+  std::vector<Arena> arenas;  // weights, then each slot
+};
+
+Opened Open(const std::string& path) {
+  Opened o{MappedFile::Open(path), {}, {}, {}};
+  const Bytes bytes = o.file->bytes();
+  const uint64_t size = bytes.size();
+  Preamble& p = o.preamble;
   if (size < sizeof p) Fail(path, ": has ", size, " bytes, too few for an .ingot file");
-  ReadAt(file.fd, &p, sizeof p, 0, path);
+  std::memcpy(&p, bytes.data(), sizeof p);
   if (std::memcmp(p.magic, kMagic, sizeof kMagic) != 0) Fail(path, ": is not an .ingot file (its first bytes differ)");
   if (p.byte_order != 0x01020304) Fail(path, ": was written with another byte order");
   if (p.version != 1)
@@ -239,18 +226,27 @@ Checkpoint ReadIngot(const std::string& path, const ReadOptions& options) {
       p.arenas < sizeof p + p.header_bytes || p.checksums < p.arenas || p.checksums > size || p.chunk != kChunk ||
       size - p.checksums != (p.checksums - p.arenas + kChunk - 1) / kChunk * sizeof(uint32_t))
     Fail(path, ": its offsets do not fit its size; the file is damaged");
-  std::string text(p.header_bytes, '\0');
-  ReadAt(file.fd, text.data(), text.size(), sizeof p, path);
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + sizeof p, p.header_bytes);
   if (Crc32c(text.data(), text.size()) != p.header_crc) Fail(path, ": the header is damaged (checksum differs)");
-  const Json header = ParseJson(text, path + ", header");
-  if (!header.is_object() || !header.contains("model")) Fail(path, ": header has no model");
+  o.header = ParseJson(text, path + ", header");
+  if (!o.header.is_object() || !o.header.contains("model")) Fail(path, ": header has no model");
+  o.arenas = ReadArenas(o.header, p, path);
+  return o;
+}
 
+int64_t IterationsOf(const Json& header, const std::string& path) {
+  return static_cast<int64_t>(std::min<uint64_t>(Number(header, "iterations", path), INT64_MAX));
+}
+
+}  // namespace
+
+Checkpoint ReadIngot(const std::string& path, const ReadOptions& options) {
+  const auto [file, p, header, arenas] = Open(path);
   Checkpoint c;
   c.network = NetworkFromConfig(header["model"], options.custom);
   c.layout = Layout(Layer(c.network).variables());
-  const std::vector<Arena> arenas = ReadArenas(header, p, path);
   CheckTensors(header, c.layout, arenas[0].bytes, path);
-  auto weights = std::make_shared<Block>(Block::Map(file.fd, arenas[0].offset, arenas[0].bytes, path));
+  auto weights = std::make_shared<Block>(Block::Map(file->fd(), arenas[0].offset, arenas[0].bytes, path));
   for (size_t i = 0; i < c.layout.variables().size(); ++i) {
     c.layout.variables()[i]->arena = weights;
     c.layout.variables()[i]->offset = c.layout.offset(i);
@@ -270,15 +266,53 @@ Checkpoint ReadIngot(const std::string& path, const ReadOptions& options) {
              c.optimizer->class_name(), " in the layout of the weights");
     }
     c.slots =
-        std::make_shared<Block>(Block::Map(file.fd, arenas[1].offset, c.layout.slot_stride() * slots.size(), path));
+        std::make_shared<Block>(Block::Map(file->fd(), arenas[1].offset, c.layout.slot_stride() * slots.size(), path));
   }
   const std::string seed =
       header.contains("seed") && header["seed"].is_string() ? header["seed"].get<std::string>() : "";
-  const char* seed_end = seed.data() + seed.size();
-  const auto [end, status] = std::from_chars(seed.data(), seed_end, c.seed);
-  if (status != std::errc() || end != seed_end) Fail(path, ": 'seed' is not a number of 64 bits");
-  c.iterations = static_cast<int64_t>(Number(header, "iterations", path));
+  c.seed = SeedFrom(seed);
+  if (!c.seed) Fail(path, ": 'seed' is not a number of 64 bits");
+  c.SetIterations(IterationsOf(header, path), path);
   return c;
+}
+
+void ReadIngotWeights(const std::string& path, Checkpoint& into) {
+  const auto [file, p, header, arenas] = Open(path);
+  if (!header.contains("tensors") || !header["tensors"].is_array()) Fail(path, ": header lists no tensors");
+  std::vector<StoredTensor> tensors;
+  std::vector<uint64_t> offsets;  // within an arena
+  std::vector<std::string> names;
+  const auto add = [&, &file = file](const std::string& name, StoredType type, const Shape& shape, const Arena& arena,
+                                     uint64_t offset) {
+    const std::string where = path + ", " + name;
+    const size_t bytes = CheckedBytes(shape, type, arena.bytes, where);
+    if (offset > arena.bytes - bytes) Fail(where, ": lies outside its arena; the file is damaged");
+    tensors.push_back({name, type, shape, file->bytes().subspan(arena.offset + offset, bytes), file});
+  };
+  for (const Json& j : header["tensors"]) {
+    const std::string where = path + ", weight " + std::to_string(names.size());
+    Fields f = Fields::Reader(j, where);
+    std::string name, dtype;
+    Shape shape;
+    f("name", name), f("dtype", dtype), f("shape", shape);
+    offsets.push_back(Number(j, "offset", where));
+    add(name, StoredAs(DTypeNamed(dtype)), shape, arenas[0], offsets.back());
+    names.push_back(name);
+  }
+  names = UniqueNames(names);
+  for (size_t i = 0; i < names.size(); ++i) tensors[i].name = names[i];
+  if (into.optimizer) {
+    const std::vector<std::string> own = into.layout.names();
+    std::set<std::string> trained;
+    for (const size_t i : TrainedVariables(*into.network, into.layout)) trained.insert(own[i]);
+    for (size_t s = 1; s < arenas.size(); ++s)
+      for (size_t i = 0; i < names.size(); ++i)
+        if (trained.contains(names[i]))
+          add("optimizer/" + arenas[s].name + "/" + names[i], StoredType::kFloat32, tensors[i].shape, arenas[s],
+              offsets[i]);
+    tensors.push_back(StoredScalar(kIterations, IterationsOf(header, path)));
+  }
+  TakeNamed(tensors, into, path);
 }
 
 }  // namespace ingot

@@ -41,6 +41,8 @@ bool IsHistory(const Json& j) {
 
 History ReadHistory(const Json& j, const std::string& where) {
   if (!IsHistory(j)) Bad(where, "a tensor is written as [layer, call, output]", j);
+  const auto small = [](const Json& n) { return n.get<int64_t>() >= 0 && n.get<int64_t>() < (int64_t{1} << 31); };
+  if (!small(j[1]) || !small(j[2])) Bad(where, "a tensor is written as [layer, call, output], counted from 0", j);
   return {j[0].get<std::string>(), j[1].get<int64_t>(), j[2].get<int64_t>()};
 }
 
@@ -228,8 +230,21 @@ Json ShapeJson(const Shape& shape) {
   return list;
 }
 
+// A layer that stands in a model and in another one inside it would come back as two.
+void CheckSharing(const Network& network, std::map<const LayerDef*, std::string>& seen) {
+  for (const Layer& layer : network.layers()) {
+    const auto [at, fresh] = seen.emplace(&layer.def(), network.name);
+    if (!fresh)
+      Fail("layer '", layer.name(), "' stands in model '", at->second, "' and in model '", network.name,
+           "'; a layer that two models inside one another share cannot be written down");
+    if (const auto* inner = dynamic_cast<const Network*>(&layer.def())) CheckSharing(*inner, seen);
+  }
+}
+
+Json NetworkObject(const Network& network);
+
 Json LayerObject(const Layer& layer) {
-  if (const auto* network = dynamic_cast<const Network*>(&layer.def())) return NetworkConfig(*network);
+  if (const auto* network = dynamic_cast<const Network*>(&layer.def())) return NetworkObject(*network);
   Json config = LayerConfig(layer.def());
   if (layer.def().class_name() != "InputLayer")
     config["dtype"] = {{"module", "keras"},
@@ -246,13 +261,7 @@ Json LayerObject(const Layer& layer) {
           {"registered_name", known ? Json(nullptr) : Json(kind)}};
 }
 
-}  // namespace
-
-std::shared_ptr<Network> NetworkFromConfig(const Json& model, const CustomObjects* custom) {
-  return Reader(custom).Model(model, 0);
-}
-
-Json NetworkConfig(const Network& network) {
+Json NetworkObject(const Network& network) {
   Json config = {{"name", network.name}, {"trainable", network.trainable}};
   config["dtype"] = {{"module", "keras"},
                      {"class_name", "DTypePolicy"},
@@ -315,6 +324,18 @@ Json NetworkConfig(const Network& network) {
           {"class_name", "Functional"},
           {"config", config},
           {"registered_name", "Functional"}};
+}
+
+}  // namespace
+
+std::shared_ptr<Network> NetworkFromConfig(const Json& model, const CustomObjects* custom) {
+  return Reader(custom).Model(model, 0);
+}
+
+Json NetworkConfig(const Network& network) {
+  std::map<const LayerDef*, std::string> seen;
+  CheckSharing(network, seen);
+  return NetworkObject(network);
 }
 
 Json ParseJson(std::string_view text, const std::string& where) {

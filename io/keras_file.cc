@@ -16,6 +16,7 @@
 namespace ingot {
 namespace {
 
+constexpr char kSeed[] = "ingot_seed";      // Keras does not mind what else stands there
 constexpr char kKerasVersion[] = "3.15.1";  // whose layout the files written here have
 
 std::string Today() {
@@ -73,14 +74,13 @@ Hdf5Node WeightsOf(const ZipReader& zip, const std::string& path) {
   return ReadHdf5(image, owner, path + ", model.weights.h5");
 }
 
-// "3.15.1"; empty where the archive does not say.
-std::string VersionOf(const ZipReader& zip, const std::string& path) {
+// What metadata.json says under a key; empty where it says nothing.
+std::string MetadataOf(const ZipReader& zip, const char* key, const std::string& path) {
   if (!zip.find("metadata.json")) return "";
   std::shared_ptr<const void> owner;
   const Json metadata = ParseJson(TextOf(Member(zip, "metadata.json", owner, path)), path + ", metadata.json");
-  return metadata.is_object() && metadata.contains("keras_version") && metadata["keras_version"].is_string()
-             ? metadata["keras_version"].get<std::string>()
-             : "";
+  return metadata.is_object() && metadata.contains(key) && metadata[key].is_string() ? metadata[key].get<std::string>()
+                                                                                     : "";
 }
 
 Hdf5Node TreeOf(const std::string& path) {
@@ -109,22 +109,25 @@ Checkpoint ReadKeras(const std::string& path, const ReadOptions& options) {
   c.network = NetworkFromConfig(config, options.custom);
   BuildAs(config, *c.network, path);
   if (options.compile) c.SetCompile(CompileOf(config), options.custom);
+  c.seed = SeedFrom(MetadataOf(zip, kSeed, path));
   c.PlaceWeights();
-  ReadKerasTree(WeightsOf(zip, path), VersionOf(zip, path), c, path);
+  ReadKerasTree(WeightsOf(zip, path), MetadataOf(zip, "keras_version", path), c, path);
   return c;
 }
 
 void ReadKerasWeightsOf(const std::string& path, Checkpoint& into) {
   const auto file = MappedFile::Open(path);
   const ZipReader zip(file->bytes(), file, path);
-  ReadKerasTree(WeightsOf(zip, path), VersionOf(zip, path), into, path);
+  ReadKerasTree(WeightsOf(zip, path), MetadataOf(zip, "keras_version", path), into, path);
 }
 
 void WriteKeras(const std::string& path, const Checkpoint& c) {
   Json config = ConfigOf(c);
   if (c.compile) config["compile_config"] = *c.compile;
   const std::string text = config.dump();
-  const std::string metadata = Json{{"keras_version", kKerasVersion}, {"date_saved", Today()}}.dump();
+  const std::string metadata =
+      Json{{"keras_version", kKerasVersion}, {"date_saved", Today()}, {kSeed, std::to_string(c.seed.value_or(0))}}
+          .dump();
   const Hdf5Node tree = KerasTree(c);
   AtomicFile file(path);
   ZipWriter zip(file.sink());
@@ -162,6 +165,7 @@ Checkpoint ReadH5(const std::string& path, const ReadOptions& options) {
   BuildAs(config, *c.network, path);
   if (const std::string* training = options.compile ? root.text("training_config") : nullptr)
     c.SetCompile(CompileOfLegacy(ParseJson(*training, path + ", training_config")), options.custom);
+  if (const std::string* seed = root.text(kSeed)) c.seed = SeedFrom(*seed);
   c.PlaceWeights();
   ReadLegacyTree(root, c, path);
   return c;
@@ -171,6 +175,7 @@ void WriteH5(const std::string& path, const Checkpoint& c) {
   Hdf5Node root;
   root.attributes["keras_version"] = kKerasVersion;
   root.attributes["backend"] = "tensorflow";
+  root.attributes[kSeed] = std::to_string(c.seed.value_or(0));
   root.attributes["model_config"] = ConfigOf(c).dump();
   if (c.compile) {
     Json training = *c.compile;

@@ -125,28 +125,22 @@ void AddLegacyTree(const Checkpoint& c, Hdf5Node& root) {
   for (const Layer& layer : c.network->layers()) {
     layer_names.push_back(layer.name());
     Hdf5Node& group = weights.child(layer.name());
+    const std::vector<VariablePtr> variables = LegacyWeights(layer);
     std::vector<std::string> names;
-    std::map<std::string, int> used;  // layers of one name in different models of a model
-    for (const VariablePtr& v : LegacyWeights(layer)) {
-      std::string name = v->layer + "/" + v->name;
-      if (const int n = used[name]++) name += "_" + std::to_string(n);
-      group.child(name).tensor = StoredVariable(*v);
-      names.push_back(name);
-    }
+    for (const VariablePtr& v : variables) names.push_back(v->layer + "/" + v->name);
+    names = UniqueNames(names);  // layers in different models of a model may share a name
+    for (size_t i = 0; i < names.size(); ++i) group.child(names[i]).tensor = StoredVariable(*variables[i]);
     SetNames(group, "weight_names", names);
   }
   SetNames(weights, "layer_names", layer_names);
   SetNames(weights.child("top_level_model_weights"), "weight_names", {});
   if (!c.optimizer) return;
   Hdf5Node& optimizer = root.child("optimizer_weights");
+  const std::vector<NamedTensor> all = WriteOptimizer(c);
   std::vector<std::string> names;
-  std::map<std::string, int> used;
-  for (const NamedTensor& t : WriteOptimizer(c)) {
-    std::string name = OptimizerName(*c.optimizer) + "/" + t.name;
-    if (const int n = used[name]++) name += "_" + std::to_string(n);
-    optimizer.child(name).tensor = t.tensor;
-    names.push_back(name);
-  }
+  for (const NamedTensor& t : all) names.push_back(OptimizerName(*c.optimizer) + "/" + t.name);
+  names = UniqueNames(names);
+  for (size_t i = 0; i < names.size(); ++i) optimizer.child(names[i]).tensor = all[i].tensor;
   SetNames(optimizer, "weight_names", names);
 }
 

@@ -60,11 +60,8 @@ float StoredNumber(const StoredTensor& t, const std::string& where) {
 }
 
 StoredTensor StoredVariable(const Variable& v) {
-  const StoredType type = v.dtype == DType::kFloat32 ? StoredType::kFloat32
-                          : v.dtype == DType::kInt32 ? StoredType::kInt32
-                                                     : StoredType::kUint8;
-  return {v.layer + "/" + v.name, type, v.shape, Bytes(reinterpret_cast<const std::byte*>(v.data()), v.bytes()),
-          v.arena};
+  return {v.layer + "/" + v.name, StoredAs(v.dtype), v.shape,
+          Bytes(reinterpret_cast<const std::byte*>(v.data()), v.bytes()), v.arena};
 }
 
 std::string OptimizerName(const OptimizerDef& def) { return def.name.empty() ? SnakeCase(def.class_name()) : def.name; }
@@ -72,8 +69,7 @@ std::string OptimizerName(const OptimizerDef& def) { return def.name.empty() ? S
 void MatchOptimizer(const std::vector<const StoredTensor*>& tensors, std::span<const OptimizerOrder> orders,
                     Checkpoint& into, Matches& matches, const std::string& where) {
   if (tensors.empty()) return;
-  into.iterations = StoredWholeNumber(*tensors[0], where);
-  if (into.iterations < 0) Fail(where, ": the optimizer counts ", into.iterations, " iterations");
+  into.SetIterations(StoredWholeNumber(*tensors[0], where), where);
   const std::vector<size_t> trained = TrainedVariables(*into.network, into.layout);
   const int count = static_cast<int>(trained.size());
   std::vector<Var> expected;

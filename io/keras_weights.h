@@ -19,8 +19,8 @@ namespace ingot {
 void ReadKerasTree(const Hdf5Node& root, const std::string& version, Checkpoint& into, const std::string& where);
 Hdf5Node KerasTree(const Checkpoint& checkpoint);
 
-// Legacy .h5: `weights` is the group model_weights, or the root of a file of weights alone; `optimizer` the group
-// optimizer_weights, or null.
+// Legacy .h5: weights in the group model_weights, or at the root of a file of weights alone; the optimizer's numbers in
+// optimizer_weights, if anywhere.
 bool IsLegacy(const Hdf5Node& root);
 void ReadLegacyTree(const Hdf5Node& root, Checkpoint& into, const std::string& where);
 void AddLegacyTree(const Checkpoint& checkpoint, Hdf5Node& root);

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Weights by name, in the formats that are lists of named arrays: .safetensors and .npz.
-//
-//   dense/kernel                      the weight `kernel` of layer `dense`; a name that comes twice goes on as _1, _2
-//   optimizer/momentum/dense/kernel   a slot of the optimizer, where there is one
-//   optimizer/iterations              how many updates were done
+#include "ingot/io/named_weights.h"
+
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -20,22 +18,11 @@
 namespace ingot {
 namespace {
 
-constexpr char kIterations[] = "optimizer/iterations", kLearningRate[] = "optimizer/learning_rate";
-
-std::vector<std::string> WeightNames(const Layout& layout) {
-  std::vector<std::string> names;
-  std::map<std::string, int> used;
-  for (const VariablePtr& v : layout.variables()) {
-    const std::string name = v->layer + "/" + v->name;
-    const int n = used[name]++;
-    names.push_back(n ? name + "_" + std::to_string(n) : name);
-  }
-  return names;
-}
+constexpr char kLearningRate[] = "optimizer/learning_rate";
 
 std::vector<StoredTensor> TensorsOf(const Checkpoint& c) {
   std::vector<StoredTensor> tensors;
-  const std::vector<std::string> names = WeightNames(c.layout);
+  const std::vector<std::string> names = c.layout.names();
   for (size_t i = 0; i < names.size(); ++i) {
     tensors.push_back(StoredVariable(*c.layout.variables()[i]));
     tensors.back().name = names[i];
@@ -56,7 +43,9 @@ std::vector<StoredTensor> TensorsOf(const Checkpoint& c) {
   return tensors;
 }
 
-void Take(const std::vector<StoredTensor>& tensors, Checkpoint& into, const std::string& where) {
+}  // namespace
+
+void TakeNamed(const std::vector<StoredTensor>& tensors, Checkpoint& into, const std::string& where) {
   std::map<std::string, const StoredTensor*> by_name;
   for (const StoredTensor& t : tensors)
     if (!by_name.emplace(t.name, &t).second) Fail(where, ": holds two tensors named '", t.name, "'");
@@ -68,7 +57,7 @@ void Take(const std::vector<StoredTensor>& tensors, Checkpoint& into, const std:
     return tensor;
   };
   Matches matches;
-  const std::vector<std::string> names = WeightNames(into.layout);
+  const std::vector<std::string> names = into.layout.names();
   for (size_t i = 0; i < names.size(); ++i) {
     const Variable& v = *into.layout.variables()[i];
     matches.Add(names[i], v.shape, v.dtype, reinterpret_cast<std::byte*>(v.data()), take(names[i]));
@@ -81,7 +70,7 @@ void Take(const std::vector<StoredTensor>& tensors, Checkpoint& into, const std:
   } else if (has_state) {
     const StoredTensor* iterations = take(kIterations);
     if (!iterations) Fail(where, ": holds the state of an optimizer without ", kIterations);
-    into.iterations = StoredWholeNumber(*iterations, where);
+    into.SetIterations(StoredWholeNumber(*iterations, where), where);
     if (const StoredTensor* rate = take(kLearningRate))
       into.learning_rate = static_cast<double>(StoredNumber(*rate, where));
     if (std::any_of(by_name.begin(), by_name.end(), is_state)) {
@@ -100,8 +89,6 @@ void Take(const std::vector<StoredTensor>& tensors, Checkpoint& into, const std:
   matches.Finish(where);
 }
 
-}  // namespace
-
 void WriteSafetensors(const std::string& path, const Checkpoint& c) {
   AtomicFile file(path);
   WriteSafetensors(Safetensors{{{"format", "ingot"}, {"model", c.network->name}}, TensorsOf(c)}, file.sink());
@@ -110,7 +97,7 @@ void WriteSafetensors(const std::string& path, const Checkpoint& c) {
 
 void ReadSafetensorsWeights(const std::string& path, Checkpoint& into) {
   const auto file = MappedFile::Open(path);
-  Take(ReadSafetensors(file->bytes(), file, path).tensors, into, path);
+  TakeNamed(ReadSafetensors(file->bytes(), file, path).tensors, into, path);
 }
 
 void WriteNpz(const std::string& path, const Checkpoint& c) {
@@ -121,7 +108,7 @@ void WriteNpz(const std::string& path, const Checkpoint& c) {
 
 void ReadNpzWeights(const std::string& path, Checkpoint& into) {
   const auto file = MappedFile::Open(path);
-  Take(ReadNpz(file->bytes(), file, path), into, path);
+  TakeNamed(ReadNpz(file->bytes(), file, path), into, path);
 }
 
 }  // namespace ingot

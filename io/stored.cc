@@ -38,6 +38,17 @@ size_t SizeOf(StoredType type) {
   Fail("ingot has a bug: stored type ", static_cast<int>(type), " is none");
 }
 
+StoredType StoredAs(DType type) {
+  switch (type) {
+    case DType::kInt32:
+      return StoredType::kInt32;
+    case DType::kUint8:
+      return StoredType::kUint8;
+    default:
+      return StoredType::kFloat32;
+  }
+}
+
 const char* Name(StoredType type) {
   switch (type) {
     case StoredType::kFloat16:

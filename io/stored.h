@@ -41,6 +41,7 @@ enum class StoredType : uint8_t {
 };
 
 size_t SizeOf(StoredType type);
+StoredType StoredAs(DType type);
 const char* Name(StoredType type);  // as NumPy spells it; "bfloat16"
 
 struct StoredTensor {

@@ -84,6 +84,7 @@ struct PoolAttrs {
 
 struct NormAttrs {
   float epsilon, momentum;
+  float rest = 1 - momentum;  // exact where momentum was a double, as Keras has it
 };
 
 // `use` names this use of randomness within the model. The mask has the extents `keep` of x where bit i is set,

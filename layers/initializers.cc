@@ -186,6 +186,15 @@ std::function<void(float*, const Stream&)> Initializer::function(const Shape& sh
   const std::string& c = class_name_;
   const Initializer self = *this;
   const int64_t n = shape.count();
+  if (c == "VarianceScaling") {
+    if (!(scale > 0)) Fail("initializer VarianceScaling: scale is ", scale, ", a positive number was expected");
+    if (mode != "fan_in" && mode != "fan_out" && mode != "fan_avg")
+      Fail("initializer VarianceScaling: mode is '", mode, "'; fan_in, fan_out or fan_avg was expected");
+    if (distribution != "uniform" && distribution != "truncated_normal" && distribution != "untruncated_normal" &&
+        distribution != "normal")
+      Fail("initializer VarianceScaling: distribution is '", distribution,
+           "'; uniform, truncated_normal or untruncated_normal was expected");
+  }
   const auto seeded = [](const Initializer& i, Stream s) {
     if (i.seed) s = {static_cast<uint64_t>(*i.seed), 0, 0};
     return s;

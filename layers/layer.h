@@ -11,6 +11,7 @@
 // Threads: describing models that share no layer is independent.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -54,7 +55,12 @@ class LayerDef {
   virtual void check_values(int /*i*/, const Array& /*values*/) const {}
   // Layers inside this one (models), in Keras's order; their weights are this layer's too.
   virtual std::vector<Layer> sublayers() const;
-  virtual void set_trainable(bool value) { trainable = value; }
+  virtual void set_trainable(bool value) {
+    trainable = value;
+    trainable_changes.fetch_add(1);
+  }
+  // How often any layer was frozen or thawed: plans made before may train what is frozen now.
+  static inline std::atomic<uint64_t> trainable_changes{0};
 
   std::string name;  // unique in its model; empty until given by the user or by the model
   bool named_by_user = false;

@@ -255,7 +255,7 @@ void Network::check_values(int i, const Array& values) const {
 }
 
 void Network::set_trainable(bool value) {
-  trainable = value;
+  LayerDef::set_trainable(value);
   for (const Layer& layer : layers_) layer.set_trainable(value);
 }
 

@@ -109,7 +109,7 @@ struct BatchNormalizationLayer : ScaledLayer<BatchNormalizationOptions> {
     };
     const Graph::BatchNormWeights w{gamma ? weight(g, gamma) : all(1), beta ? weight(g, beta) : all(0),
                                     weight(g, moving_mean), weight(g, moving_variance)};
-    const NormAttrs attrs{o.epsilon, o.momentum};
+    const NormAttrs attrs{o.epsilon, static_cast<float>(o.momentum), static_cast<float>(1 - o.momentum)};
     const bool of_batch = g.training() && trainable;
     const int axis = axis_of(in);
     if (axis == in.rank() - 1) return g.BatchNorm(x, w, attrs, of_batch);

@@ -18,7 +18,8 @@ namespace ingot {
 // By the moving ones else, and where the layer is not trainable.
 struct BatchNormalizationOptions {
   int64_t axis = -1;
-  float momentum = 0.99f, epsilon = 1e-3f;
+  double momentum = 0.99;
+  float epsilon = 1e-3f;
   bool center = true, scale = true;
   Initializer beta_initializer = "zeros", gamma_initializer = "ones";
   Initializer moving_mean_initializer = "zeros", moving_variance_initializer = "ones";

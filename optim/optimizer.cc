@@ -5,6 +5,7 @@
 #include <cctype>
 #include <nlohmann/json.hpp>
 
+#include "ingot/layers/layer.h"
 #include "ingot/optim/optimizers.h"
 
 namespace ingot {
@@ -17,17 +18,6 @@ std::string Lower(std::string text) {
 }
 
 // "RMSprop" -> "rm_sprop", "AdamW" -> "adam_w": as Keras names an object after its class.
-std::string SnakeCase(const std::string& text) {
-  const auto upper = [&](size_t i) { return std::isupper(static_cast<unsigned char>(text[i])) != 0; };
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const bool word = i && upper(i) && (!upper(i - 1) || (i + 1 < text.size() && !upper(i + 1)));
-    if (word) out += '_';
-    out += static_cast<char>(std::tolower(static_cast<unsigned char>(text[i])));
-  }
-  return out;
-}
-
 std::shared_ptr<OptimizerDef> MakeNamed(const std::string& name, const CustomObjects* custom) {
   if (const OptimizerFactory* factory = custom ? custom->find<OptimizerFactory>(name) : nullptr) return (*factory)();
   for (const OptimizerClass& c : AllOptimizers())
@@ -80,6 +70,8 @@ void OptimizerDef::AllFields(Fields& f) {
 
 void OptimizerDef::Check() const {
   const std::string where = "optimizer " + class_name();
+  if (!learning_rate.schedule() && !(learning_rate.at(0) >= 0))
+    Fail(where, ": learning_rate is ", learning_rate.at(0), ", a number of 0 or more was expected");
   const int clips = common.clipnorm.has_value() + common.clipvalue.has_value() + common.global_clipnorm.has_value();
   if (clips > 1) Fail(where, ": only one of clipnorm, clipvalue and global_clipnorm can be given");
   for (const auto& [what, value] : {std::pair{"clipnorm", common.clipnorm},

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Bad input of every kind: each is an Error that says where, what came and what was expected, never a crash, a hang or
-// an exception of somebody else's. Cases are data: what is done, and parts that the message must hold.
+// an exception of somebody else's. Cases are data: what is done, and parts that the message must hold. The file is a
+// list, and as long as the list.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -814,7 +815,7 @@ TEST(Errors, DescriptionsOfGraphs) {
       {"an unknown layer", ReadsFunctional({i, DenseJson("a", "zz")}), {"'zz'", "not in the model"}},
       {"an unknown call", ReadsFunctional({i, DenseJson("a", "i", 5)}), {"'a'", "missing"}},
       {"an unknown output", ReadsFunctional({i, DenseJson("a", "i", 0, 5)}), {"output 5 of layer 'i'", "has 1"}},
-      {"a negative output", ReadsFunctional({i, DenseJson("a", "i", 0, -1)}), {"output -1 of layer 'i'"}},
+      {"a negative output", ReadsFunctional({i, DenseJson("a", "i", 0, -1)}), {"layer 'a'", "counted from 0"}},
       {"no such end", ReadsFunctional({i, DenseJson("a", "i")}, {"i", 0, 0}, {"b", 0, 0}), {"'b'", "not in the model"}},
       {"no such beginning", ReadsFunctional({i, DenseJson("a", "i")}, {"j", 0, 0}), {"'j'", "not in the model"}},
       {"a beginning within", ReadsFunctional({i, DenseJson("a", "i")}, {"a", 0, 0}), {"'a'", "Input"}},
@@ -917,8 +918,8 @@ TEST(Errors, Files) {
       {"text", load("text.ingot"), {"text.ingot"}},
       {"long text", load("long.ingot"), {"long.ingot", "not an .ingot file"}},
       {"empty", load("empty.ingot"), {"empty.ingot"}},
-      {"a folder", load("folder.ingot"), {"folder.ingot", "not a file"}},
-      {"a pipe", load("pipe.ingot"), {"pipe.ingot", "not a file"}},
+      {"a folder", load("folder.ingot"), {"folder.ingot", "is a folder"}},
+      {"a pipe", load("pipe.ingot"), {"pipe.ingot", "not a regular file"}},
       {"an unknown extension", load("model.onnx"), {"model.onnx", ".ingot"}},
       {"no extension", load("model"), {"model", ".ingot"}},
       {"no name", [] { load_model(""); }, {".ingot"}},

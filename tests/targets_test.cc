@@ -68,7 +68,7 @@ Outcome Train(int threads, int steps = kSteps) {
   return out;
 }
 
-TEST(Cnn, BitsDoNotDependOnThreads) {
+TEST(Cnn, BitsDependOnTheSeedAlone) {
   const Outcome want = Train(1);
   EXPECT_LT(want.losses.back(), want.losses.front()) << "it learns";
   for (const int threads : {1, 2, 3, 5}) {

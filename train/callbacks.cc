@@ -24,23 +24,27 @@ class EarlyStoppingCallback : public Callback {
   void on_train_begin(Model&) override {
     wait_ = 0;
     best_weights_.clear();
-    has_best_ = !std::isnan(o_.baseline);
-    best_ = o_.baseline;
+    has_best_ = false;
   }
 
   void on_epoch_end(Model& model, int epoch, const Logs& logs) override {
     if (epoch < o_.start_from_epoch) return;
-    if (!logs.contains(o_.monitor))
+    if (!logs.contains(o_.monitor)) {
+      std::string names;
+      for (const auto& [name, value] : logs) names += " " + name;
       Fail("EarlyStopping: there is no '", o_.monitor, "' to monitor in epoch ", epoch + 1,
-           "; give validation data, or set monitor");
-    const double value = logs[o_.monitor.c_str()];
+           "; give validation data, or set monitor to one of:", names);
+    }
+    const double value = logs[o_.monitor];
     if (o_.restore_best_weights && best_weights_.empty()) best_weights_ = model.get_weights();
     ++wait_;
-    if (!has_best_ || sign_ * (value - best_) > std::fabs(o_.min_delta)) {
+    const auto improves = [&](double on) { return sign_ * (value - on) > std::fabs(o_.min_delta); };
+    if (!has_best_ || improves(best_)) {
       best_ = value;
       has_best_ = true;
-      wait_ = 0;
       if (o_.restore_best_weights) best_weights_ = model.get_weights();
+      // An epoch that does not beat the baseline counts as one without improvement.
+      if (std::isnan(o_.baseline) || improves(o_.baseline)) wait_ = 0;
       return;
     }
     if (wait_ >= o_.patience && epoch > 0) model.stop_training = true;

@@ -90,7 +90,14 @@ CompileOptions CompileOptionsFromConfig(const Json& config, const std::vector<st
   } else {
     o.metrics = ReadMetrics(metrics, custom);
   }
-  o.weighted_metrics = ReadMetrics(get("weighted_metrics"), custom);
+  const Json weighted = in_order(get("weighted_metrics"), "weighted_metrics");
+  const bool lists = weighted.is_array() && std::any_of(weighted.begin(), weighted.end(),
+                                                        [](const Json& j) { return j.is_array() || j.is_null(); });
+  if (lists && outputs.size() > 1)
+    Fail(
+        "compile config: weighted_metrics differ between the outputs, which ingot does not support; load without the "
+        "compile configuration, and compile");
+  o.weighted_metrics = ReadMetrics(lists && !weighted.empty() ? weighted[0] : weighted, custom);
   return o;
 }
 

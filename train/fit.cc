@@ -19,10 +19,11 @@ using Clock = std::chrono::steady_clock;
 
 double Seconds(Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); }
 
-// A fixed order for a seed and an epoch: Fisher and Yates over counted random numbers.
-void Shuffle(std::vector<int64_t>& order, uint64_t seed, int epoch) {
+// A fixed order for a seed and how many steps were done when the pass through the data began, so that a second fit goes
+// on with new orders, as would one that was never interrupted: Fisher and Yates over counted random numbers.
+void Shuffle(std::vector<int64_t>& order, uint64_t seed, int64_t steps) {
   std::iota(order.begin(), order.end(), int64_t{0});
-  Random random({seed, 0x5f, static_cast<uint32_t>(epoch)});
+  Random random({seed, 0x5f, static_cast<uint32_t>(steps)});
   for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.Below(i)]);
 }
 
@@ -142,6 +143,9 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
   std::vector<int64_t> order(o.shuffle ? static_cast<size_t>(rows) : 0);
   int64_t pass = -1;  // through the data, the one `order` is for
   Progress progress(o.verbose, o.epochs, steps);
+  // The plan is made, and data that do not fit are named, before anything is printed.
+  s.session.Find(s, Mode::kTrain, data, std::min<int64_t>(rows, o.batch_size),
+                 !data.sample_weight.empty() || !o.class_weight.empty(), !s.optimizer().def().apply_due(s.iterations));
   History history;
   constexpr int64_t kMostReserved = 1 << 20;
   history.batch_loss.reserve(
@@ -157,7 +161,10 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
     for (int64_t step = 0; step < steps && !stop_training; ++step) {
       // With steps_per_epoch an epoch goes on in the data where the one before it stopped.
       const int64_t at = epoch * steps + step, first = at % per_pass * o.batch_size;
-      if (o.shuffle && at / per_pass != pass) Shuffle(order, s.seed, static_cast<int>(pass = at / per_pass));
+      if (o.shuffle && at / per_pass != pass) {
+        pass = at / per_pass;
+        Shuffle(order, s.seed, s.iterations - at % per_pass);
+      }
       for (const CallbackPtr& c : o.callbacks) c->on_train_batch_begin(*this, step);
       RunStep(s, s.session, Mode::kTrain, data,
               {o.shuffle ? order.data() : nullptr, first, std::min(rows, first + o.batch_size)}, &o.class_weight,
@@ -180,7 +187,8 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
     for (const auto& [name, value] : epoch_logs) Append(history, name, value);
     for (const CallbackPtr& c : o.callbacks) c->on_epoch_end(*this, epoch, epoch_logs);
   }
-  if (s.optimizer().def().common.use_ema) s.TakeAverages();  // as Keras does
+  const bool trained = s.iterations > 0 && s.slots.size() > 0;
+  if (s.optimizer().def().common.use_ema && trained && o.epochs > o.initial_epoch) s.TakeAverages();  // as Keras does
   for (const CallbackPtr& c : o.callbacks) c->on_train_end(*this, logs);
   return history;
 }

@@ -21,7 +21,7 @@ Array Zeroed(const Variable& v) { return Array(v.shape, v.dtype); }
 
 void set_random_seed(uint64_t seed) { next_seed.store(seed); }
 
-double Logs::operator[](const char* name) const {
+double Logs::operator[](std::string_view name) const {
   for (const auto& [key, value] : *this)
     if (key == name) return value;
   std::string names;
@@ -115,12 +115,28 @@ Arrays Model::get_weights() const {
   return weights;
 }
 
+Arrays Model::get_optimizer_state() const {
+  const ModelState& s = state();
+  Arrays arrays;
+  if (!s.compiled || !s.slots.size()) return arrays;
+  const std::vector<char> trained = s.TrainedVariables();
+  for (size_t slot = 0; slot < SlotsOf(s.optimizer().def()).size(); ++slot)
+    for (size_t i = 0; i < s.layout.variables().size(); ++i)
+      if (trained[i])
+        arrays.push_back(Array::View(s.layout.variables()[i]->shape, DType::kFloat32,
+                                     s.slots.data() + slot * s.layout.slot_stride() + s.layout.offset(i))
+                             .copy());
+  return arrays;
+}
+
 void Model::set_weights(const Arrays& weights) {
   const std::vector<VariablePtr> all = variables();
   if (weights.size() != all.size())
     Fail("model '", name(), "' has ", all.size(), " weights, ", weights.size(), " came",
          state().placed ? "" : "; its weights are made when it knows its input: begin with Input({...})");
   for (size_t i = 0; i < all.size(); ++i) {
+    if (!all[i]->arena)
+      Fail("model '", name(), "' has no weights yet to set; call predict, or begin with Input({...})");
     if (!(weights[i].shape() == all[i]->shape))
       Fail("model '", name(), "': weight ", i, " (", all[i]->layer, "/", all[i]->name, ") has the shape ",
            all[i]->shape, ", ", weights[i].shape(), " came");
@@ -177,7 +193,8 @@ void CheckData(ModelState& s, const Dataset& data, bool targets, const char* whe
 
 void CheckLabels(ModelState& s, const Dataset& data) {
   const TensorSpecs& out = s.network->outputs();
-  for (size_t i = 0; i < data.y.size(); ++i) s.losses[i].def().check_labels(data.y[i], out[i]);
+  for (size_t i = 0; i < data.y.size(); ++i)
+    s.losses[i].resolve(out[i], {data.y[i].shape(), data.y[i].dtype()}).def().check_labels(data.y[i], out[i]);
 }
 
 Logs Model::train_on_batch(const Arrays& x, const Arrays& y, const Array& sample_weight) {
@@ -347,7 +364,15 @@ std::string Model::plan(int batch_size, bool training) {
   if (training)
     for (size_t i = 0; i < s.losses.size(); ++i)
       data.y.push_back(ExampleTarget(s.losses[i], s.network->outputs()[i].shape.with(0, batch_size)));
-  return s.session.Find(s, training ? Mode::kTrain : Mode::kPredict, data, batch_size, false).plan->Describe();
+  // To look is not to decide: what the losses and metrics mean is left to the first real targets.
+  const auto losses = s.losses;
+  const auto metrics = s.metrics;
+  const std::string text =
+      s.session.Find(s, training ? Mode::kTrain : Mode::kPredict, data, batch_size, false).plan->Describe();
+  if (training && metrics.size() != s.metrics.size()) s.session.Clear();
+  s.losses = losses;
+  s.metrics = metrics;
+  return text;
 }
 
 struct Predictor::Impl {

@@ -16,6 +16,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -55,7 +56,7 @@ struct ModelOptions {
 struct Logs : std::vector<std::pair<std::string, double>> {
   using vector::vector;
   using vector::operator[];
-  double operator[](const char* name) const;  // Error if there is none of that name
+  double operator[](std::string_view name) const;  // Error if there is none of that name
   bool contains(const std::string& name) const;
 };
 
@@ -118,6 +119,8 @@ class Model {
   Arrays get_weights() const;
   void set_weights(const Arrays& weights);
   std::vector<VariablePtr> variables() const;
+  // The slots of the optimizer (momenta and the like), each for all trained weights; empty before the first step.
+  Arrays get_optimizer_state() const;
 
   // Training.
   void compile(const CompileOptions& options = {});
@@ -180,8 +183,7 @@ struct LoadOptions {
 };
 Model load_model(const std::string& path, const LoadOptions& options = {});
 
-// Predicts over the weights of a model, with activations of its own. The model must outlive changes of its weights:
-// do not train it while predictors run.
+// Predicts over the weights of a model, with activations of its own. Do not train the model while predictors run.
 class Predictor {
  public:
   explicit Predictor(std::shared_ptr<ModelState> model);

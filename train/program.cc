@@ -193,6 +193,10 @@ Program& Session::Find(ModelState& model, Mode mode, const Dataset& data, int64_
   bool same = placed_.size() == variables.size();
   for (size_t i = 0; same && i < variables.size(); ++i)
     same = placed_[i] == reinterpret_cast<const std::byte*>(variables[i]->data());
+  if (const uint64_t changes = LayerDef::trainable_changes.load(); changes != trainable_changes_) {
+    trainable_changes_ = changes;
+    same = false;
+  }
   if (!same) {
     programs_.clear();
     placed_.clear();
@@ -211,8 +215,17 @@ Program& Session::Find(ModelState& model, Mode mode, const Dataset& data, int64_
   program->x = SpecsOf(data.x, n);
   program->y = SpecsOf(data.y, n);
   program->used = ++clock_;
-  if (mode == Mode::kTrain || mode == Mode::kTest) model.ResolveMetrics(program->y);
-  Writer(model, *program, mode != Mode::kTest && mode != Mode::kPredict).Write();
+  // What "accuracy" means follows from the first targets that fit, not from those that did not.
+  const auto losses = model.losses;
+  const auto metrics = model.metrics;
+  try {
+    if (mode == Mode::kTrain || mode == Mode::kTest) model.ResolveMetrics(program->y);
+    Writer(model, *program, mode != Mode::kTest && mode != Mode::kPredict).Write();
+  } catch (...) {
+    model.losses = losses;
+    model.metrics = metrics;
+    throw;
+  }
   if (programs_.size() >= kMaxPrograms)
     programs_.erase(std::min_element(programs_.begin(), programs_.end(),
                                      [](const auto& a, const auto& b) { return a->used < b->used; }));

@@ -30,9 +30,10 @@ Checkpoint CheckpointOf(ModelState& s) {
 }
 
 void TakeState(ModelState& s, Checkpoint& c) {
+  if (!c.has_state) return;
   s.iterations = c.iterations;
   if (c.learning_rate && !s.optimizer().def().learning_rate.schedule()) s.learning_rate = c.learning_rate;
-  if (c.slots) s.slots = std::move(*c.slots);
+  s.slots = c.slots ? std::move(*c.slots) : Block();  // none: as they begin
   s.slots_ready = false;
 }
 
@@ -62,6 +63,7 @@ Model load_model(const std::string& path, const LoadOptions& options) {
     const Format& format = FormatOf(path);
     if (!format.read) Fail(path, ": holds weights alone; make the model, then load_weights");
     Checkpoint c = format.read(path, {&options.custom_objects, options.compile});
+    // A file that does not say its seed (Keras's own) leaves it to the process, as for a new model.
     Model model(c.network, {.name = c.network->name, .seed = c.seed});
     if (c.compile) {
       model.compile(CompileOptionsFromConfig(*c.compile, c.network->output_names(), &options.custom_objects));

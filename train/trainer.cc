@@ -135,14 +135,17 @@ double RunStep(ModelState& model, Session& session, Mode mode, const Dataset& da
 
   const float* terms = p.plan->operand(p.losses).f();
   double loss = 0;
+  const bool counts = mode == Mode::kTrain || mode == Mode::kTest;  // others leave the running means alone
   for (int i = 0; i < p.terms; ++i) {
     const size_t k = static_cast<size_t>(i);
     const bool output = k < model.losses.size();
     loss += static_cast<double>(terms[i]) * static_cast<double>(output ? model.loss_weights[k] : 1);
-    if (output) model.output_loss_sum[k] += static_cast<double>(terms[i]) * static_cast<double>(n);
+    if (output && counts) model.output_loss_sum[k] += static_cast<double>(terms[i]) * static_cast<double>(n);
   }
-  model.loss_sum += loss * static_cast<double>(n);
-  model.loss_count += static_cast<double>(n);
+  if (counts) {
+    model.loss_sum += loss * static_cast<double>(n);
+    model.loss_count += static_cast<double>(n);
+  }
   return loss;
 }
 

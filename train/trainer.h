@@ -55,6 +55,7 @@ class Session {
   Block state_[6];  // by mode
   uint64_t clock_ = 0;
   std::vector<const std::byte*> placed_;  // where the weights lay when the plans were made
+  uint64_t trainable_changes_ = 0;        // and what was frozen then
 };
 
 struct ModelState {

@@ -2,11 +2,32 @@
 #include "ingot/core/plan/layout.h"
 
 #include <cstring>
+#include <set>
 #include <utility>
 
 #include "ingot/core/error.h"
 
 namespace ingot {
+
+std::vector<std::string> UniqueNames(const std::vector<std::string>& names) {
+  std::set<std::string> taken(names.begin(), names.end());
+  std::set<std::string> given;
+  std::vector<std::string> unique;
+  for (const std::string& name : names) {
+    std::string next = name;
+    for (int n = 1; given.contains(next) || (next != name && taken.contains(next)); ++n)
+      next = name + "_" + std::to_string(n);
+    given.insert(next);
+    unique.push_back(next);
+  }
+  return unique;
+}
+
+std::vector<std::string> Layout::names() const {
+  std::vector<std::string> names;
+  for (const VariablePtr& v : variables_) names.push_back(v->layer + "/" + v->name);
+  return UniqueNames(names);
+}
 
 Layout::Layout(std::vector<VariablePtr> variables) : variables_(std::move(variables)), offsets_(variables_.size()) {
   for (const bool trainable : {true, false}) {

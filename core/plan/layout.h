@@ -12,6 +12,9 @@
 
 namespace ingot {
 
+// Each name once: one that comes again goes on as name_1, name_2, ...
+std::vector<std::string> UniqueNames(const std::vector<std::string>& names);
+
 class Layout {
  public:
   Layout() = default;
@@ -24,6 +27,8 @@ class Layout {
   // Optimizer slots lie this far apart: whole pages, so that each can be mapped from a file.
   size_t slot_stride() const { return (trainable_bytes_ + kPage - 1) / kPage * kPage; }
   int IndexOf(const Variable* variable) const;  // -1 if it is not of this model
+
+  std::vector<std::string> names() const;  // "dense/kernel", each once
 
   // Moves every variable into one new arena of this layout, with the values it has; those without get zeros.
   void Place(const std::string& model);

@@ -92,8 +92,8 @@ void RunBatchNorm(const Call& call) {
       const auto variance = static_cast<float>(squares / std::max(1.0, n));
       mean[c] = static_cast<float>(m);
       rstd[c] = 1 / std::sqrt(variance + attrs.epsilon);
-      moving_mean[c] = moving_mean[c] * attrs.momentum + mean[c] * (1 - attrs.momentum);
-      moving_variance[c] = moving_variance[c] * attrs.momentum + variance * (1 - attrs.momentum);
+      moving_mean[c] = moving_mean[c] * attrs.momentum + mean[c] * attrs.rest;
+      moving_variance[c] = moving_variance[c] * attrs.momentum + variance * attrs.rest;
     }
   });
   const float* const p[] = {mean, rstd, gamma, beta};
