@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
 // The command line. Each command is a file; this one lists them. Exit codes: 0, 1 (failed), 2 (usage). Errors go to
-// standard error in one line, and nothing else does but progress.
+// standard error, and nothing else does but progress.
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 
 #include "ingot/cli/commands.h"
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // writing past a limit is an Error that says so, not the end
   CLI::App app{"ingot: define, train, inspect and time small Keras-equivalent models"};
   app.require_subcommand(1);
   ingot::AddDemo(app);

@@ -57,15 +57,18 @@ void Evaluate(const Options& o) {
 
 // Before hours of training, not behind them.
 void CheckTarget(const std::string& path) {
-  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
-  if (!std::filesystem::is_directory(folder)) Fail(path, ": there is no folder ", folder.string());
+  std::error_code failed;
+  const std::filesystem::path folder = std::filesystem::absolute(path, failed).parent_path();
+  if (!std::filesystem::is_directory(folder, failed)) Fail(path, ": there is no folder ", folder.string());
   if (access(folder.c_str(), W_OK) != 0) Fail(path, ": the folder ", folder.string(), " may not be written to");
-  if (std::filesystem::is_directory(path)) Fail(path, ": is a folder");
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) Fail(path, ": is a folder");
 }
 
 void Fit(const Options& o) {
   if (!o.out.empty()) FormatOf(o.out), CheckTarget(o.out);
   if (!o.history.empty()) CheckTarget(o.history);
+  if (!o.out.empty() && o.out == o.history) Fail(o.out, ": --out and --history are the same file");
   Model model = load_model(o.model);
   const History history = model.fit(DataOf(o), {.batch_size = o.batch_size,
                                                 .epochs = o.epochs,

@@ -209,6 +209,8 @@ void Fields::object(const char* key, std::string& class_name, const std::string&
       class_name = (*value)["config"].get<std::string>();  // {"class_name": "function", "config": "relu"}
     else if (value->contains("config") && (*value)["config"].is_object())
       config = (*value)["config"];
+    else if (value->contains("config") && !(*value)["config"].is_null())
+      fail(key, "a name or an object with class_name and a config that is an object");
   } else {
     fail(key, "a name or an object with class_name and config");
   }

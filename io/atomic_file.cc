@@ -19,6 +19,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr useconds_t kWait = 2000;  // microseconds
+constexpr int kMostWaits = 30000;
+
 std::string FolderOf(const std::string& path) {
   const fs::path parent = fs::path(path).parent_path();
   return parent.empty() ? "." : parent.string();
@@ -32,7 +35,13 @@ AtomicFile::AtomicFile(const std::string& target) : target_(target) {
   std::error_code error;
   if (fs::is_directory(target, error)) Fail(target, ": cannot be saved to: it is a folder");
   // A link is followed, so that the file it names is replaced and not the link.
-  if (fs::is_symlink(target, error)) target_ = fs::weakly_canonical(target, error).string();
+  if (fs::is_symlink(target, error)) {
+    target_ = fs::weakly_canonical(target, error).string();
+    if (error || target_.empty()) Fail(target, ": cannot be saved to: the link leads nowhere");
+  }
+  struct stat old;
+  const bool exists = stat(target_.c_str(), &old) == 0;
+  if (exists && !S_ISREG(old.st_mode)) Fail(target, ": cannot be saved to: it is a device or a pipe, not a file");
   temporary_ = target_ + ".part";
   const auto failed = [&](const char* what) {
     const std::string why = std::strerror(errno);
@@ -42,8 +51,11 @@ AtomicFile::AtomicFile(const std::string& target) : target_(target) {
   for (;;) {
     fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (fd_ < 0) failed("writing");
-    while (flock(fd_, LOCK_EX) != 0)
-      if (errno != EINTR) failed("locking");
+    for (int tries = 0; flock(fd_, LOCK_EX | LOCK_NB) != 0; ++tries) {
+      if (errno != EINTR && errno != EWOULDBLOCK) failed("locking");
+      if (tries == kMostWaits) failed("locking (another process has been saving to it for a minute)");
+      usleep(kWait);
+    }
     struct stat mine, there;
     if (fstat(fd_, &mine) != 0) failed("looking at");
     if (!S_ISREG(mine.st_mode)) errno = EINVAL, failed("writing (it is not a file)");
@@ -51,8 +63,7 @@ AtomicFile::AtomicFile(const std::string& target) : target_(target) {
     close(fd_);  // the saver before this one has renamed what was opened here
   }
   if (ftruncate(fd_, 0) != 0) failed("emptying");
-  struct stat old;
-  if (stat(target_.c_str(), &old) == 0 && fchmod(fd_, old.st_mode & 07777) != 0) {
+  if (exists && fchmod(fd_, old.st_mode & 07777) != 0) {
     // Keeping the mode bits is a courtesy; on file systems without them there is nothing to keep.
   }
 }

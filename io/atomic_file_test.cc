@@ -123,6 +123,15 @@ TEST_F(AtomicFileTest, FoldersAndMissingFoldersAreNamed) {
   EXPECT_THROW(Save((folder_ / "none" / "file").string(), 'a', 1000), Error);
 }
 
+TEST_F(AtomicFileTest, DevicesAndPipesAreNotReplaced) {
+  ASSERT_EQ(mkfifo(path().c_str(), 0600), 0);
+  const fs::path link = folder_ / "link";
+  fs::create_symlink(path(), link);
+  EXPECT_THROW(Save(path(), 'a', 1000), Error);
+  EXPECT_THROW(Save(link.string(), 'a', 1000), Error);
+  EXPECT_TRUE(fs::is_fifo(path()));
+}
+
 TEST_F(AtomicFileTest, ALinkIsFollowedAndModeBitsAreKept) {
   Save(path(), 'a', 1000);
   chmod(path().c_str(), 0640);

@@ -2,6 +2,7 @@
 //
 // What all formats share: arenas for what they read, and which format a path asks for.
 #include <charconv>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "ingot/io/format.h"
@@ -20,6 +21,11 @@ void Checkpoint::SetIterations(int64_t count, const std::string& where) {
   if (count < 0 || count > INT64_MAX / 2) Fail(where, ": the optimizer counts ", count, " steps; the file is damaged");
   iterations = count;
   has_state = true;
+}
+
+void Checkpoint::SetLearningRate(float rate, const std::string& where) {
+  if (!(rate >= 0) || std::isinf(rate)) Fail(where, ": the learning rate is ", rate, "; the file is damaged");
+  learning_rate = static_cast<double>(rate);
 }
 
 void Checkpoint::PlaceWeights() {

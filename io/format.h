@@ -31,6 +31,7 @@ struct Checkpoint {
   float* slot(size_t slot, size_t variable) const {
     return reinterpret_cast<float*>(slots->data() + slot * layout.slot_stride() + layout.offset(variable));
   }
+  void SetLearningRate(float rate, const std::string& where);   // likewise
   void SetIterations(int64_t count, const std::string& where);  // Error unless it can be
   // Readers: the weights get their arena, the slots theirs, filled with what they begin with.
   void PlaceWeights();

@@ -47,6 +47,9 @@ namespace ingot {
 namespace hdf5 {
 namespace {
 
+// libhdf5 refuses an image under the name of a file that exists; below what is no folder there is none.
+constexpr char kNoFile[] = "/dev/null/image";
+
 constexpr uint64_t kInflated = 1100, kMaxDataset = uint64_t{64} << 30;
 constexpr uint64_t kMaxTexts = uint64_t{4} << 30;  // libhdf5 copies a list of texts whole, however often it names one
 
@@ -109,7 +112,7 @@ class LibraryReader {
     Check(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG), "prepare to close the file");
     Check(H5Pset_file_image_callbacks(access, &borrow), "borrow the file's image");
     Check(H5Pset_file_image(access, const_cast<std::byte*>(bytes_.data()), bytes_.size()), "take the file's image");
-    const File file(H5Fopen("ingot", H5F_ACC_RDONLY, access));
+    const File file(H5Fopen(kNoFile, H5F_ACC_RDONLY, access));
     Check(file, "open the file");
     body(file);
   }

@@ -71,12 +71,41 @@ int64_t FirstCall(const Layer& layer, bool keras2, bool of_ends) {
   return keras2 ? !network->input_layers().empty() : of_ends && !network->sequential();
 }
 
-// The value of a keyword argument that changes what a call does. A layer of ingot has no such arguments.
-void CheckKwargs(const Json& call, const std::string& where) {
-  if (!call.is_object() || !call.contains("kwargs") || !call["kwargs"].is_object()) return;
-  for (const auto& [key, value] : call["kwargs"].items())
-    if (!value.is_null() && key != "mask" && key != "training")
+// Whether a call with the argument `training` is another than one without it. (Noise that is turned off is not told
+// apart: it is off wherever a model does not train.)
+bool SaysTraining(const Layer& layer, const Json& training) {
+  const std::string kind = layer.def().class_name();
+  if (kind == "BatchNormalization" || dynamic_cast<const Network*>(&layer.def())) return true;
+  const bool noise = kind.find("Dropout") != std::string::npos || kind == "GaussianNoise";
+  return noise && training != false;
+}
+
+// Arguments of a call that are no tensors would change what it does; a layer of ingot takes none.
+void CheckKwargs(const Json& kwargs, const Layer& layer, const std::string& where) {
+  if (!kwargs.is_object()) return;
+  for (const auto& [key, value] : kwargs.items())
+    if (!value.is_null() && key != "mask" && (key != "training" || SaysTraining(layer, value)))
       Bad(where, "a call has the argument '" + key + "', which ingot does not support", value);
+}
+
+void CheckArgument(const Json& j, const std::string& where) {
+  if (j.is_object() && j.contains("class_name") && j["class_name"] == "__keras_tensor__") return;
+  if (!j.is_array()) Bad(where, "a call takes something that is no tensor, which ingot does not support", j);
+  for (const Json& item : j) CheckArgument(item, where);
+}
+
+// Keras 3 writes {"args", "kwargs"}, Keras 2 a list of [layer, call, output, kwargs].
+void CheckCall(const Json& call, const Layer& layer, const std::string& where) {
+  if (call.is_object()) {
+    if (call.contains("kwargs")) CheckKwargs(call["kwargs"], layer, where);
+    CheckArgument(At(call, "args", where), where);
+  } else if (IsHistory(call)) {
+    if (call.size() > 3) CheckKwargs(call[3], layer, where);
+  } else if (call.is_array()) {
+    for (const Json& item : call) CheckCall(item, layer, where);
+  } else {
+    Bad(where, "a call must be an object or a list", call);
+  }
 }
 
 class Reader {
@@ -160,7 +189,7 @@ class Reader {
           j.contains("name") && j["name"].is_string() ? j["name"].get<std::string>() : item.layer.name();
       if (j.contains("inbound_nodes")) {
         for (const Json& call : j["inbound_nodes"]) {
-          CheckKwargs(call, "layer '" + layer_name + "'");
+          CheckCall(call, item.layer, "layer '" + layer_name + "'");
           keras2 = keras2 || call.is_array();
           item.calls.emplace_back();
           CollectHistories(call, "layer '" + layer_name + "'", item.calls.back());

@@ -82,7 +82,7 @@ void MatchOptimizer(const std::vector<const StoredTensor*>& tensors, std::span<c
   }
   const size_t slots = SlotsOf(*into.optimizer).size();
   const bool has_rate = tensors.size() > 1 && expected.size() > 1 && expected[1].kind == Var::kLearningRate;
-  if (has_rate) into.learning_rate = static_cast<double>(StoredNumber(*tensors[1], where));
+  if (has_rate) into.SetLearningRate(StoredNumber(*tensors[1], where), where);
   // Compiled and not trained: Keras makes the slots with the first step.
   if (slots > 0 && tensors.size() <= (has_rate ? 2u : 1u)) return;
   if (tensors.size() < expected.size())

@@ -71,8 +71,7 @@ void TakeNamed(const std::vector<StoredTensor>& tensors, Checkpoint& into, const
     const StoredTensor* iterations = take(kIterations);
     if (!iterations) Fail(where, ": holds the state of an optimizer without ", kIterations);
     into.SetIterations(StoredWholeNumber(*iterations, where), where);
-    if (const StoredTensor* rate = take(kLearningRate))
-      into.learning_rate = static_cast<double>(StoredNumber(*rate, where));
+    if (const StoredTensor* rate = take(kLearningRate)) into.SetLearningRate(StoredNumber(*rate, where), where);
     if (std::any_of(by_name.begin(), by_name.end(), is_state)) {
       into.PlaceSlots();
       const std::vector<SlotSpec> specs = SlotsOf(*into.optimizer);

@@ -121,6 +121,7 @@ void CheckOptions(const FitOptions& o, bool has_validation_data) {
 }  // namespace
 
 History Model::fit(const Dataset& given, const FitOptions& o) {
+  const std::shared_ptr<ModelState> held = state_;  // a callback may give this handle another model
   ModelState& s = state();
   CheckOptions(o, !o.validation_data.x.empty());
   CheckData(s, given, true, "fit");
