@@ -15,7 +15,14 @@ bool AllocationsAreCounted() { return allocations.load() > 0; }
 }  // namespace ingot::testing
 
 // Sanitizers bring operators of their own, which see more than a count would tell.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define INGOT_SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define INGOT_SANITIZED
+#endif
+#endif
+#ifndef INGOT_SANITIZED
 void* operator new(size_t n) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   if (void* p = std::malloc(n ? n : 1)) return p;
