@@ -301,7 +301,8 @@ void ReadIngotWeights(const std::string& path, Checkpoint& into) {
   }
   names = UniqueNames(names);
   for (size_t i = 0; i < names.size(); ++i) tensors[i].name = names[i];
-  if (into.optimizer) {
+  const bool compiled = header.contains("compile") && header["compile"].is_object();
+  if (into.optimizer && compiled) {  // a model that was not has no state to give
     const std::vector<std::string> own = into.layout.names();
     std::set<std::string> trained;
     for (const size_t i : TrainedVariables(*into.network, into.layout)) trained.insert(own[i]);

@@ -100,6 +100,23 @@ TEST_F(Resume, AFileWithoutMomentaLeavesNoneBehind) {
   }
 }
 
+TEST_F(Resume, AFileOfAModelThatWasNotCompiledLeavesTheOptimizerAlone) {
+  const Model plain =
+      Sequential({Input({4}), Dense(5, {.activation = "relu"}), Dropout(0.4), Dense(2)}, {.name = "plain", .seed = 3});
+  for (const char* name : {"p.ingot", "p.keras", "p.h5", "p.weights.h5", "p.safetensors", "p.npz"}) {
+    SCOPED_TRACE(name);
+    Model(plain).save(path(name));
+    Model model = Small();
+    model.fit(Points(), {.batch_size = 5});
+    const Arrays state = model.get_optimizer_state();
+    const int64_t iterations = model.iterations();
+    model.load_weights(path(name));
+    EXPECT_EQ(model.get_weights(), plain.get_weights());
+    EXPECT_EQ(model.get_optimizer_state(), state);
+    EXPECT_EQ(model.iterations(), iterations);
+  }
+}
+
 TEST_F(Resume, WeightsThatDoNotFitChangeNothing) {
   Sequential({Input({4}), Dense(5), Dense(3)}).save(path("other.weights.h5"));
   Model model = Small();
