@@ -90,11 +90,7 @@ Hdf5Node TreeOf(const std::string& path) {
 
 Json ConfigOf(const Checkpoint& c) {
   Json config = NetworkConfig(*c.network);
-  if (c.network->sequential()) {
-    Json shape = Json::array();
-    for (const int64_t dim : c.network->inputs()[0].shape) shape.push_back(dim == kNone ? Json(nullptr) : Json(dim));
-    config["build_config"] = {{"input_shape", shape}};
-  }
+  if (c.network->sequential()) config["build_config"] = {{"input_shape", config["config"]["build_input_shape"]}};
   return config;
 }
 

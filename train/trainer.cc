@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "ingot/io/keras_names.h"
 #include "ingot/optim/slots.h"
 
 namespace ingot {
@@ -225,12 +226,7 @@ void ModelState::EnsureBuilt(const TensorSpecs& x) {
 
 std::vector<char> ModelState::TrainedVariables() const {
   std::vector<char> trained(layout.variables().size(), 0);
-  const auto walk = [&](const auto& self, const LayerDef& def) -> void {
-    if (def.trainable)
-      for (const VariablePtr& v : def.variables) trained[static_cast<size_t>(layout.IndexOf(v.get()))] = v->trainable;
-    for (const Layer& layer : def.sublayers()) self(self, layer.def());
-  };
-  walk(walk, *network);
+  for (const size_t i : ingot::TrainedVariables(*network, layout)) trained[i] = 1;
   return trained;
 }
 
