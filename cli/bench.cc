@@ -85,6 +85,7 @@ void AddBench(CLI::App& app) {
   create->add_flag("--fit", o->fit, "train each for one step");
   create->add_flag("--json", o->json, "print one line of JSON");
   create->callback([o] { RunCreate(*o); });
+  AddBenchLoad(*bench);
 }
 
 }  // namespace ingot

@@ -12,5 +12,7 @@ void AddDemo(CLI::App& app);
 void AddBench(CLI::App& app);
 void AddFiles(CLI::App& app);  // info, convert, diff
 void AddModel(CLI::App& app);  // predict, evaluate, fit
+void AddLoad(CLI::App& app);   // load-report
+void AddBenchLoad(CLI::App& bench);
 
 }  // namespace ingot

@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
   ingot::AddDemo(app);
   ingot::AddFiles(app);
   ingot::AddModel(app);
+  ingot::AddLoad(app);
   ingot::AddBench(app);
   try {
     app.parse(argc, argv);

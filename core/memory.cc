@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "ingot/core/error.h"
+#include "ingot/core/threads.h"
 
 namespace ingot {
 namespace {
@@ -103,34 +104,55 @@ Block::Block(size_t bytes, const std::string& purpose) {
   size_ = size;
 }
 
-Block Block::Map(int fd, uint64_t offset, size_t bytes, const std::string& path) {
+Block Block::View(std::byte* data, size_t bytes, std::shared_ptr<const void> owner, Pages pages) {
   Block block;
   if (bytes == 0) return block;
-  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, static_cast<off_t>(offset));
-  if (p == MAP_FAILED)
-    Fail(path, ": ", HumanBytes(bytes), " at offset ", offset, " cannot be mapped: ", std::strerror(errno));
-  block.data_ = static_cast<std::byte*>(p);
+  block.data_ = data;
   block.size_ = bytes;
+  block.owner_ = std::move(owner);
+  block.pages_ = pages;
   return block;
 }
 
 Block::~Block() {
   if (heap_)
     TheSpares().Give(heap_, size_);
-  else if (data_)
+  else if (data_ && !owner_)
     munmap(data_, size_);
 }
 
 Block::Block(Block&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)),
-      heap_(std::exchange(other.heap_, nullptr)) {}
+      heap_(std::exchange(other.heap_, nullptr)),
+      owner_(std::move(other.owner_)),
+      pages_(std::exchange(other.pages_, Pages::kOwn)) {}
 
 Block& Block::operator=(Block&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   std::swap(heap_, other.heap_);
+  std::swap(owner_, other.owner_);
+  std::swap(pages_, other.pages_);
   return *this;
+}
+
+void CopyAll(const std::vector<Copy>& copies) {
+  constexpr size_t kTile = size_t{1} << 20;
+  struct Tile {
+    std::byte* to;
+    const std::byte* from;
+    size_t bytes;
+  };
+  std::vector<Tile> tiles;
+  for (const Copy& copy : copies)
+    for (size_t at = 0; at < copy.bytes; at += kTile)
+      tiles.push_back({static_cast<std::byte*>(copy.to) + at, static_cast<const std::byte*>(copy.from) + at,
+                       std::min(kTile, copy.bytes - at)});
+  ThreadPool::Default().For(static_cast<int64_t>(tiles.size()), [&](int64_t i) {
+    const Tile& tile = tiles[static_cast<size_t>(i)];
+    std::memcpy(tile.to, tile.from, tile.bytes);
+  });
 }
 
 std::string HumanBytes(uint64_t bytes) {

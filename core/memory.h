@@ -7,7 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <vector>
 
 namespace ingot {
 
@@ -17,26 +19,42 @@ inline constexpr size_t kPage = 4096;
 
 inline size_t AlignUp(size_t bytes) { return (bytes + kAlignment - 1) & ~(kAlignment - 1); }
 
+enum class Pages : uint8_t {
+  kOwn,
+  kMapped,    // of a file: brought in when touched, copied one by one when written to
+  kReadOnly,  // of a file, and may not be written to
+};
+
 class Block {
  public:
   Block() = default;
   // `purpose` stands in the error where memory is short: "weights of 'model'".
   Block(size_t bytes, const std::string& purpose);
-  // `bytes` of an open file from `offset` (a multiple of the page) on, copy-on-write: reading takes the file's pages,
-  // writing changes this block alone. `path` stands in errors.
-  static Block Map(int fd, uint64_t offset, size_t bytes, const std::string& path);
+  // Memory of another, which `owner` keeps alive.
+  static Block View(std::byte* data, size_t bytes, std::shared_ptr<const void> owner, Pages pages);
   ~Block();
   Block(Block&& other) noexcept;
   Block& operator=(Block&& other) noexcept;
 
   std::byte* data() const { return data_; }
   size_t size() const { return size_; }
+  Pages pages() const { return pages_; }
 
  private:
   std::byte* data_ = nullptr;
   size_t size_ = 0;
   void* heap_ = nullptr;  // what the allocator gave; null where the block has pages of its own
+  std::shared_ptr<const void> owner_;
+  Pages pages_ = Pages::kOwn;
 };
+
+struct Copy {
+  void* to;
+  const void* from;
+  size_t bytes;
+};
+// All of them, on all threads.
+void CopyAll(const std::vector<Copy>& copies);
 
 std::string HumanBytes(uint64_t bytes);  // "1.5 GiB"
 

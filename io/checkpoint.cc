@@ -28,10 +28,7 @@ void Checkpoint::SetLearningRate(float rate, const std::string& where) {
   learning_rate = static_cast<double>(rate);
 }
 
-void Checkpoint::PlaceWeights() {
-  layout = Layout(Layer(network).variables());
-  layout.Place(network->name);
-}
+void Checkpoint::LayOut() { layout = Layout(Layer(network).variables()); }
 
 void Checkpoint::PlaceSlots() { slots = std::make_shared<Block>(NewSlots(*optimizer, layout, network->name)); }
 

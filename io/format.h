@@ -12,10 +12,14 @@
 #include <vector>
 
 #include "ingot/core/plan/layout.h"
+#include "ingot/io/fill.h"
+#include "ingot/io/load_report.h"
 #include "ingot/layers/network.h"
 #include "ingot/optim/optimizer.h"
 
 namespace ingot {
+
+class MappedFile;
 
 struct Checkpoint {
   std::shared_ptr<Network> network;
@@ -27,15 +31,16 @@ struct Checkpoint {
   int64_t iterations = 0;
   std::optional<double> learning_rate;  // where it is a number; that of `compile` otherwise
   std::shared_ptr<Block> slots;  // those of the optimizer, layout.slot_stride() apart; null where there is no state
+  std::shared_ptr<const MappedFile> image;  // readers: the file, where weights may stay in it
+  std::vector<Fill> pending;                // readers: what the slots are still to be filled with
 
   float* slot(size_t slot, size_t variable) const {
     return reinterpret_cast<float*>(slots->data() + slot * layout.slot_stride() + layout.offset(variable));
   }
   void SetLearningRate(float rate, const std::string& where);   // likewise
   void SetIterations(int64_t count, const std::string& where);  // Error unless it can be
-  // Readers: the weights get their arena, the slots theirs, filled with what they begin with.
-  void PlaceWeights();
-  void PlaceSlots();
+  void LayOut();                                                // readers: the layout of the network's weights
+  void PlaceSlots();                                            // filled with what they begin with
   void SetCompile(std::shared_ptr<Json> config, const CustomObjects* custom);  // and the optimizer that it names
 };
 
@@ -44,6 +49,9 @@ std::optional<uint64_t> SeedFrom(const std::string& text);  // a number of 64 bi
 struct ReadOptions {
   const CustomObjects* custom = nullptr;
   bool compile = true;  // else the file's compile configuration and optimizer state are left alone
+  LoadMode mode = LoadMode::kMap;
+  LoadReport* report = nullptr;
+  bool copy = false;  // weights into memory of their own, whatever the mode
 };
 
 struct Format {
@@ -51,7 +59,7 @@ struct Format {
   // Null where a file of this format holds weights alone.
   Checkpoint (*read)(const std::string& path, const ReadOptions& options);
   // Weights, and optimizer state where both have it, into a model that exists.
-  void (*read_weights)(const std::string& path, Checkpoint& into);
+  void (*read_weights)(const std::string& path, const ReadOptions& options, Checkpoint& into);
   void (*write)(const std::string& path, const Checkpoint& checkpoint);
 };
 // By the longest extension that fits; Error that lists them if none does.
@@ -59,22 +67,23 @@ const Format& FormatOf(const std::string& path);
 
 void WriteIngot(const std::string& path, const Checkpoint& checkpoint);
 Checkpoint ReadIngot(const std::string& path, const ReadOptions& options);
-void ReadIngotWeights(const std::string& path, Checkpoint& into);
+void ReadIngotWeights(const std::string& path, const ReadOptions& options, Checkpoint& into);
 
 void WriteKeras(const std::string& path, const Checkpoint& checkpoint);
 Checkpoint ReadKeras(const std::string& path, const ReadOptions& options);
-void ReadKerasWeightsOf(const std::string& path, Checkpoint& into);
+void ReadKerasWeightsOf(const std::string& path, const ReadOptions& options, Checkpoint& into);
 
 void WriteWeightsH5(const std::string& path, const Checkpoint& checkpoint);
-void ReadWeightsH5(const std::string& path, Checkpoint& into);  // of the new layout or the legacy one
+void ReadWeightsH5(const std::string& path, const ReadOptions& options,
+                   Checkpoint& into);  // of the new layout or the legacy one
 
 void WriteH5(const std::string& path, const Checkpoint& checkpoint);
 Checkpoint ReadH5(const std::string& path, const ReadOptions& options);
 
 void WriteSafetensors(const std::string& path, const Checkpoint& checkpoint);
-void ReadSafetensorsWeights(const std::string& path, Checkpoint& into);
+void ReadSafetensorsWeights(const std::string& path, const ReadOptions& options, Checkpoint& into);
 
 void WriteNpz(const std::string& path, const Checkpoint& checkpoint);
-void ReadNpzWeights(const std::string& path, Checkpoint& into);
+void ReadNpzWeights(const std::string& path, const ReadOptions& options, Checkpoint& into);
 
 }  // namespace ingot

@@ -208,8 +208,9 @@ struct Opened {
   std::vector<Arena> arenas;  // weights, then each slot
 };
 
-Opened Open(const std::string& path) {
-  Opened o{MappedFile::Open(path), {}, {}, {}};
+Opened Open(const std::string& path, LoadMode mode, LoadReport* report) {
+  Opened o{MappedFile::Open(path, mode, report), {}, {}, {}};
+  PhaseTimer phase(report, "parse");
   const Bytes bytes = o.file->bytes();
   const uint64_t size = bytes.size();
   Preamble& p = o.preamble;
@@ -227,6 +228,7 @@ Opened Open(const std::string& path) {
       size - p.checksums != (p.checksums - p.arenas + kChunk - 1) / kChunk * sizeof(uint32_t))
     Fail(path, ": its offsets do not fit its size; the file is damaged");
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + sizeof p, p.header_bytes);
+  phase.AddBytes(sizeof p + text.size());
   if (Crc32c(text.data(), text.size()) != p.header_crc) Fail(path, ": the header is damaged (checksum differs)");
   o.header = ParseJson(text, path + ", header");
   if (!o.header.is_object() || !o.header.contains("model")) Fail(path, ": header has no model");
@@ -241,12 +243,14 @@ int64_t IterationsOf(const Json& header, const std::string& path) {
 }  // namespace
 
 Checkpoint ReadIngot(const std::string& path, const ReadOptions& options) {
-  const auto [file, p, header, arenas] = Open(path);
+  const auto [file, p, header, arenas] = Open(path, options.mode, options.report);
   Checkpoint c;
+  const PhaseTimer phase(options.report, "build graph");
   c.network = NetworkFromConfig(header["model"], options.custom);
-  c.layout = Layout(Layer(c.network).variables());
+  c.LayOut();
+  c.image = file;
   CheckTensors(header, c.layout, arenas[0].bytes, path);
-  auto weights = std::make_shared<Block>(Block::Map(file->fd(), arenas[0].offset, arenas[0].bytes, path));
+  const auto weights = std::make_shared<Block>(BlockOf(file, file->bytes().subspan(arenas[0].offset, arenas[0].bytes)));
   for (size_t i = 0; i < c.layout.variables().size(); ++i) {
     c.layout.variables()[i]->arena = weights;
     c.layout.variables()[i]->offset = c.layout.offset(i);
@@ -265,8 +269,9 @@ Checkpoint ReadIngot(const std::string& path, const ReadOptions& options) {
         Fail(path, ": optimizer slot '", arena.name, "' is not the slot '", slots[s].name, "' of ",
              c.optimizer->class_name(), " in the layout of the weights");
     }
-    c.slots =
-        std::make_shared<Block>(Block::Map(file->fd(), arenas[1].offset, c.layout.slot_stride() * slots.size(), path));
+    // The last slot need not fill its last page; where the file ends within that, nothing of it is touched.
+    const uint64_t bytes = c.layout.slot_stride() * (slots.size() - 1) + c.layout.trainable_bytes();
+    c.slots = std::make_shared<Block>(BlockOf(file, file->bytes().subspan(arenas[1].offset, bytes)));
   }
   const std::string seed =
       header.contains("seed") && header["seed"].is_string() ? header["seed"].get<std::string>() : "";
@@ -276,8 +281,9 @@ Checkpoint ReadIngot(const std::string& path, const ReadOptions& options) {
   return c;
 }
 
-void ReadIngotWeights(const std::string& path, Checkpoint& into) {
-  const auto [file, p, header, arenas] = Open(path);
+void ReadIngotWeights(const std::string& path, const ReadOptions& options, Checkpoint& into) {
+  const auto [file, p, header, arenas] = Open(path, options.mode, options.report);
+  if (!options.copy) into.image = file;
   if (!header.contains("tensors") || !header["tensors"].is_array()) Fail(path, ": header lists no tensors");
   std::vector<StoredTensor> tensors;
   std::vector<uint64_t> offsets;  // within an arena

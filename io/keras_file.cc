@@ -4,6 +4,7 @@
 // legacy .h5 with its configurations in attributes. All are mapped: weights are copied once, from the file's pages.
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "ingot/io/atomic_file.h"
 #include "ingot/io/format.h"
@@ -61,6 +62,12 @@ void BuildAs(const Json& config, Network& network, const std::string& where) {
     Fail(where, ": its model '", network.name, "' does not say for which input shape it was built");
 }
 
+void BuildNetwork(const Json& config, const ReadOptions& options, Checkpoint& c, const std::string& path) {
+  c.network = NetworkFromConfig(config, options.custom);
+  BuildAs(config, *c.network, path);
+  c.LayOut();
+}
+
 Bytes Member(const ZipReader& zip, const char* name, std::shared_ptr<const void>& owner, const std::string& path) {
   const ZipReader::Member* member = zip.find(name);
   if (!member) Fail(path, ": has no ", name, "; is it a .keras archive?");
@@ -83,10 +90,7 @@ std::string MetadataOf(const ZipReader& zip, const char* key, const std::string&
                                                                                      : "";
 }
 
-Hdf5Node TreeOf(const std::string& path) {
-  const auto file = MappedFile::Open(path);
-  return ReadHdf5(file->bytes(), file, path);
-}
+Hdf5Node TreeOf(const std::shared_ptr<const MappedFile>& file) { return ReadHdf5(file->bytes(), file, file->path()); }
 
 Json ConfigOf(const Checkpoint& c) {
   Json config = NetworkConfig(*c.network);
@@ -97,22 +101,26 @@ Json ConfigOf(const Checkpoint& c) {
 }  // namespace
 
 Checkpoint ReadKeras(const std::string& path, const ReadOptions& options) {
-  const auto file = MappedFile::Open(path);
+  const auto file = MappedFile::Open(path, options.mode, options.report);
+  std::optional<PhaseTimer> phase(std::in_place, options.report, "parse");
   const ZipReader zip(file->bytes(), file, path);
   std::shared_ptr<const void> owner;
   const Json config = ParseJson(TextOf(Member(zip, "config.json", owner, path)), path + ", config.json");
+  const Hdf5Node tree = WeightsOf(zip, path);
   Checkpoint c;
-  c.network = NetworkFromConfig(config, options.custom);
-  BuildAs(config, *c.network, path);
-  if (options.compile) c.SetCompile(CompileOf(config), options.custom);
   c.seed = SeedFrom(MetadataOf(zip, kSeed, path));
-  c.PlaceWeights();
-  ReadKerasTree(WeightsOf(zip, path), MetadataOf(zip, "keras_version", path), c, path);
+  phase.emplace(options.report, "build graph");
+  BuildNetwork(config, options, c, path);
+  if (options.compile) c.SetCompile(CompileOf(config), options.custom);
+  phase.emplace(options.report, "match or copy");
+  c.image = file;
+  ReadKerasTree(tree, MetadataOf(zip, "keras_version", path), c, path);
   return c;
 }
 
-void ReadKerasWeightsOf(const std::string& path, Checkpoint& into) {
-  const auto file = MappedFile::Open(path);
+void ReadKerasWeightsOf(const std::string& path, const ReadOptions& options, Checkpoint& into) {
+  const auto file = MappedFile::Open(path, options.mode, options.report);
+  if (!options.copy) into.image = file;
   const ZipReader zip(file->bytes(), file, path);
   ReadKerasTree(WeightsOf(zip, path), MetadataOf(zip, "keras_version", path), into, path);
 }
@@ -134,8 +142,10 @@ void WriteKeras(const std::string& path, const Checkpoint& c) {
   file.Commit();
 }
 
-void ReadWeightsH5(const std::string& path, Checkpoint& into) {
-  const Hdf5Node root = TreeOf(path);
+void ReadWeightsH5(const std::string& path, const ReadOptions& options, Checkpoint& into) {
+  const auto file = MappedFile::Open(path, options.mode, options.report);
+  if (!options.copy) into.image = file;
+  const Hdf5Node root = TreeOf(file);
   if (IsLegacy(root))
     ReadLegacyTree(root, into, path);
   else
@@ -150,19 +160,22 @@ void WriteWeightsH5(const std::string& path, const Checkpoint& c) {
 }
 
 Checkpoint ReadH5(const std::string& path, const ReadOptions& options) {
-  const Hdf5Node root = TreeOf(path);
+  const auto file = MappedFile::Open(path, options.mode, options.report);
+  std::optional<PhaseTimer> phase(std::in_place, options.report, "parse");
+  const Hdf5Node root = TreeOf(file);
   const std::string* model = root.text("model_config");
   if (!model)
     Fail(path, ": has no model_config, it holds ", IsLegacy(root) || root.find("layers") ? "weights alone" : "no model",
          "; make the model, then load_weights");
   const Json config = ParseJson(*model, path + ", model_config");
   Checkpoint c;
-  c.network = NetworkFromConfig(config, options.custom);
-  BuildAs(config, *c.network, path);
+  if (const std::string* seed = root.text(kSeed)) c.seed = SeedFrom(*seed);
+  phase.emplace(options.report, "build graph");
+  BuildNetwork(config, options, c, path);
   if (const std::string* training = options.compile ? root.text("training_config") : nullptr)
     c.SetCompile(CompileOfLegacy(ParseJson(*training, path + ", training_config")), options.custom);
-  if (const std::string* seed = root.text(kSeed)) c.seed = SeedFrom(*seed);
-  c.PlaceWeights();
+  phase.emplace(options.report, "match or copy");
+  c.image = file;
   ReadLegacyTree(root, c, path);
   return c;
 }

@@ -94,8 +94,8 @@ void ReadLegacyTree(const Hdf5Node& root, Checkpoint& into, const std::string& w
     const std::vector<VariablePtr> variables = LegacyWeights(layers[i]);
     for (size_t k = 0; k < variables.size(); ++k) {
       const Variable& v = *variables[k];
-      matches.Add(v.layer + "/" + v.name, v.shape, v.dtype, reinterpret_cast<std::byte*>(v.data()),
-                  k < from->tensors.size() ? from->tensors[k] : nullptr);
+      matches.AddWeight(v.layer + "/" + v.name, static_cast<size_t>(into.layout.IndexOf(&v)), into,
+                        k < from->tensors.size() ? from->tensors[k] : nullptr);
     }
     for (size_t k = variables.size(); k < from->tensors.size(); ++k)
       matches.LeftOver(from->tensors[k]->name, from->tensors[k]->shape);
@@ -114,7 +114,7 @@ void ReadLegacyTree(const Hdf5Node& root, Checkpoint& into, const std::string& w
     if (first.ends_with(":0")) orders = {first.ends_with("iter:0") ? kKeras2Legacy : kKeras2};
     MatchOptimizer(TensorsOf(*optimizer, where), orders, into, matches, where);
   }
-  matches.Finish(where);
+  matches.Finish(into, where);
 }
 
 void AddLegacyTree(const Checkpoint& c, Hdf5Node& root) {

@@ -90,14 +90,12 @@ void MatchOptimizer(const std::vector<const StoredTensor*>& tensors, std::span<c
          count, " trained weights has ", expected.size(), "; were layers frozen or thawed since it was saved?");
   if (slots == 0) return;
 
-  into.PlaceSlots();
   const std::vector<SlotSpec> specs = SlotsOf(*into.optimizer);
   for (size_t i = 0; i < expected.size(); ++i) {
     if (expected[i].kind != Var::kSlot) continue;
     const size_t s = static_cast<size_t>(expected[i].index), at = trained[static_cast<size_t>(expected[i].variable)];
     const Variable& v = *into.layout.variables()[at];
-    matches.Add(specs[s].name + " of " + v.layer + "/" + v.name, v.shape, DType::kFloat32,
-                reinterpret_cast<std::byte*>(into.slot(s, at)), tensors[i]);
+    matches.AddSlot(specs[s].name + " of " + v.layer + "/" + v.name, s, at, into, tensors[i]);
   }
 }
 

@@ -26,7 +26,7 @@ float StoredNumber(const StoredTensor& tensor, const std::string& where);
 std::string OptimizerName(const OptimizerDef& def);  // "adam", "rm_sprop"
 
 // Takes the first of `orders` whose shapes are those of the file.
-// Sets into.iterations and into.learning_rate, makes into.slots, and adds to `matches` what fills them. A file of a
+// Sets into.iterations and into.learning_rate, and adds to `matches` what fills the slots. A file of a
 // model that was compiled and not trained has no slots: then there are none here, and they begin as they do.
 void MatchOptimizer(const std::vector<const StoredTensor*>& tensors, std::span<const OptimizerOrder> orders,
                     Checkpoint& into, Matches& matches, const std::string& where);

@@ -58,15 +58,15 @@ void ReadKerasTree(const Hdf5Node& root, const std::string& version, Checkpoint&
       const Hdf5Node* found = vars ? vars->find(std::to_string(i)) : nullptr;
       if (found && !found->tensor) found = nullptr;
       used.insert(found);
-      matches.Add(v.layer + "/" + v.name + " at " + group.path + "/vars/" + std::to_string(i), v.shape, v.dtype,
-                  reinterpret_cast<std::byte*>(v.data()), found ? &*found->tensor : nullptr);
+      matches.AddWeight(v.layer + "/" + v.name + " at " + group.path + "/vars/" + std::to_string(i),
+                        static_cast<size_t>(into.layout.IndexOf(&v)), into, found ? &*found->tensor : nullptr);
     }
   }
   for (const char* part : {"vars", "layers", "_layer_checkpoint_dependencies"})
     if (const Hdf5Node* node = root.find(part)) FindLeftOver(*node, used, matches);
   if (into.optimizer)
     if (const Hdf5Node* vars = root.find("optimizer/vars")) MatchNumbered(*vars, early, into, matches, where);
-  matches.Finish(where);
+  matches.Finish(into, where);
 }
 
 Hdf5Node KerasTree(const Checkpoint& c) {

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "ingot/core/error.h"
+#include "ingot/io/fill.h"
+#include "ingot/io/mapped_file.h"
 
 namespace ingot {
 namespace {
@@ -19,24 +21,78 @@ std::string Listed(const char* title, const std::vector<std::string>& names) {
 
 }  // namespace
 
-void Matches::Add(const std::string& wanted, const Shape& shape, DType dtype, std::byte* dst,
-                  const StoredTensor* found) {
+bool Matches::Fits(const std::string& wanted, const Shape& shape, const StoredTensor* found) {
   if (!found) {
     missing_.push_back(wanted + " " + shape.str());
   } else if (!(found->shape == shape)) {
     differ_.push_back(Text(wanted, ": the model has ", shape, ", the file ", found->shape, " (", found->name, ")"));
   } else {
     matched_.push_back(wanted);
-    fills_.push_back({*found, dtype, dst});
+    return true;
   }
+  return false;
 }
 
-void Matches::Finish(const std::string& where) const {
-  if (!ok())
+void Matches::AddWeight(const std::string& wanted, size_t variable, const Checkpoint& into, const StoredTensor* found) {
+  if (Fits(wanted, into.layout.variables()[variable]->shape, found)) weights_.push_back({variable, *found});
+}
+
+void Matches::AddSlot(const std::string& wanted, size_t slot, size_t variable, const Checkpoint& into,
+                      const StoredTensor* found) {
+  if (Fits(wanted, into.layout.variables()[variable]->shape, found)) slots_.push_back({slot, variable, *found});
+}
+
+// All of the weights or none: a model whose weights lie in many places is no use for training, and one move cures it.
+bool Matches::PlaceInFile(Checkpoint& into) const {
+  if (!into.image) return false;
+  const Bytes image = into.image->bytes();
+  const auto usable = [&](const Weight& w) {
+    const StoredTensor& t = w.found;
+    return t.type == StoredAs(into.layout.variables()[w.variable]->dtype) && t.bytes.data() >= image.data() &&
+           t.bytes.data() + t.bytes.size() <= image.data() + image.size() &&
+           reinterpret_cast<uintptr_t>(t.bytes.data()) % SizeOf(t.type) == 0;
+  };
+  if (!std::all_of(weights_.begin(), weights_.end(), usable)) return false;
+  const auto block = std::make_shared<Block>(BlockOf(into.image, image));
+  for (const Weight& w : weights_) {
+    Variable& v = *into.layout.variables()[w.variable];
+    v.arena = block;
+    v.offset = static_cast<size_t>(w.found.bytes.data() - image.data());
+  }
+  return true;
+}
+
+void Matches::Finish(Checkpoint& into, const std::string& where) const {
+  if (!missing_.empty() || !differ_.empty() || !left_over_.empty())
     Fail(where, ": what it holds is not what the model has", Listed("missing from the file", missing_),
          Listed("of another shape", differ_), Listed("left over in the file", left_over_),
          Listed("that match", matched_));
-  FillAll(fills_);
+  const auto& variables = into.layout.variables();
+  std::vector<std::pair<std::shared_ptr<Block>, size_t>> before;  // where the weights lay
+  for (const VariablePtr& v : variables) before.push_back({v->arena, v->offset});
+  std::vector<Fill> fills;
+  if (!PlaceInFile(into)) {
+    const auto placed = [](const VariablePtr& v) { return v->arena != nullptr; };
+    if (!std::all_of(variables.begin(), variables.end(), placed)) into.layout.Place(into.network->name);
+    for (const Weight& w : weights_) {
+      const Variable& v = *variables[w.variable];
+      fills.push_back({w.found, v.dtype, reinterpret_cast<std::byte*>(v.data())});
+    }
+  }
+  if (!slots_.empty()) into.PlaceSlots();
+  for (const Slot& s : slots_) {
+    Fill fill{s.found, DType::kFloat32, reinterpret_cast<std::byte*>(into.slot(s.slot, s.variable))};
+    // What must be converted may fail, and better now.
+    const bool later = into.image && s.found.type == StoredType::kFloat32;
+    (later ? into.pending : fills).push_back(std::move(fill));
+  }
+  try {
+    FillAll(fills);
+  } catch (...) {
+    for (size_t i = 0; i < variables.size(); ++i)
+      variables[i]->arena = before[i].first, variables[i]->offset = before[i].second;
+    throw;
+  }
 }
 
 }  // namespace ingot

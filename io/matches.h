@@ -7,21 +7,40 @@
 #include <string>
 #include <vector>
 
-#include "ingot/io/fill.h"
+#include "ingot/io/format.h"
+#include "ingot/io/stored.h"
 
 namespace ingot {
 
 class Matches {
  public:
-  // `found` may be null: the file has none. A shape differs: both are kept for the Error.
-  void Add(const std::string& wanted, const Shape& shape, DType dtype, std::byte* dst, const StoredTensor* found);
+  // `wanted` is its name in messages. `found` may be null: the file has none. A shape differs: both are kept for the
+  // Error.
+  void AddWeight(const std::string& wanted, size_t variable, const Checkpoint& into, const StoredTensor* found);
+  void AddSlot(const std::string& wanted, size_t slot, size_t variable, const Checkpoint& into,
+               const StoredTensor* found);
   void LeftOver(const std::string& name, const Shape& shape) { left_over_.push_back(name + " " + shape.str()); }
-  bool ok() const { return missing_.empty() && differ_.empty() && left_over_.empty(); }
-  // Copies if all fits; else an Error, and nothing was changed.
-  void Finish(const std::string& where) const;
+  // If all fits, gives the checkpoint its weights and slots; else an Error, and nothing was changed.
+  //
+  // If there is an image, weights stay in it where all of them can be used as they lie there; else they are copied,
+  // now. Slots are needed by nobody before the first step of training: if there is an image, they are left for then, in
+  // into.pending.
+  void Finish(Checkpoint& into, const std::string& where) const;
 
  private:
-  std::vector<Fill> fills_;
+  struct Weight {
+    size_t variable;
+    StoredTensor found;
+  };
+  struct Slot {
+    size_t slot, variable;
+    StoredTensor found;
+  };
+  bool Fits(const std::string& wanted, const Shape& shape, const StoredTensor* found);
+  bool PlaceInFile(Checkpoint& into) const;
+
+  std::vector<Weight> weights_;
+  std::vector<Slot> slots_;
   std::vector<std::string> matched_, missing_, differ_, left_over_;
 };
 

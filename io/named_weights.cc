@@ -58,10 +58,7 @@ void TakeNamed(const std::vector<StoredTensor>& tensors, Checkpoint& into, const
   };
   Matches matches;
   const std::vector<std::string> names = into.layout.names();
-  for (size_t i = 0; i < names.size(); ++i) {
-    const Variable& v = *into.layout.variables()[i];
-    matches.Add(names[i], v.shape, v.dtype, reinterpret_cast<std::byte*>(v.data()), take(names[i]));
-  }
+  for (size_t i = 0; i < names.size(); ++i) matches.AddWeight(names[i], i, into, take(names[i]));
   // The optimizer's state is for the optimizer it was written with: all of it, or none was meant.
   const auto is_state = [](const auto& item) { return item.first.starts_with("optimizer/"); };
   const bool has_state = std::any_of(by_name.begin(), by_name.end(), is_state);
@@ -73,19 +70,17 @@ void TakeNamed(const std::vector<StoredTensor>& tensors, Checkpoint& into, const
     into.SetIterations(StoredWholeNumber(*iterations, where), where);
     if (const StoredTensor* rate = take(kLearningRate)) into.SetLearningRate(StoredNumber(*rate, where), where);
     if (std::any_of(by_name.begin(), by_name.end(), is_state)) {
-      into.PlaceSlots();
       const std::vector<SlotSpec> specs = SlotsOf(*into.optimizer);
       for (size_t s = 0; s < specs.size(); ++s) {
         for (const size_t i : TrainedVariables(*into.network, into.layout)) {
           const std::string name = "optimizer/" + specs[s].name + "/" + names[i];
-          matches.Add(name, into.layout.variables()[i]->shape, DType::kFloat32,
-                      reinterpret_cast<std::byte*>(into.slot(s, i)), take(name));
+          matches.AddSlot(name, s, i, into, take(name));
         }
       }
     }
   }
   for (const auto& [name, tensor] : by_name) matches.LeftOver(name, tensor->shape);
-  matches.Finish(where);
+  matches.Finish(into, where);
 }
 
 void WriteSafetensors(const std::string& path, const Checkpoint& c) {
@@ -94,8 +89,9 @@ void WriteSafetensors(const std::string& path, const Checkpoint& c) {
   file.Commit();
 }
 
-void ReadSafetensorsWeights(const std::string& path, Checkpoint& into) {
-  const auto file = MappedFile::Open(path);
+void ReadSafetensorsWeights(const std::string& path, const ReadOptions& options, Checkpoint& into) {
+  const auto file = MappedFile::Open(path, options.mode, options.report);
+  if (!options.copy) into.image = file;
   TakeNamed(ReadSafetensors(file->bytes(), file, path).tensors, into, path);
 }
 
@@ -105,8 +101,9 @@ void WriteNpz(const std::string& path, const Checkpoint& c) {
   file.Commit();
 }
 
-void ReadNpzWeights(const std::string& path, Checkpoint& into) {
-  const auto file = MappedFile::Open(path);
+void ReadNpzWeights(const std::string& path, const ReadOptions& options, Checkpoint& into) {
+  const auto file = MappedFile::Open(path, options.mode, options.report);
+  if (!options.copy) into.image = file;
   TakeNamed(ReadNpz(file->bytes(), file, path), into, path);
 }
 

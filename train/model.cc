@@ -45,7 +45,7 @@ Model::Model(std::shared_ptr<Network> network, const ModelOptions& options) : st
   if (network->name.empty()) network->name = SnakeCase(network->class_name());
   state_->network = std::move(network);
   state_->seed = options.seed ? *options.seed : next_seed.fetch_add(1);
-  state_->Place();
+  if (options.initialize) state_->Place();
 }
 
 Model::Model(const Tensors& inputs, const Tensors& outputs, const ModelOptions& options)
@@ -116,7 +116,8 @@ Arrays Model::get_weights() const {
 }
 
 Arrays Model::get_optimizer_state() const {
-  const ModelState& s = state();
+  ModelState& s = state();
+  s.FillSlots();
   Arrays arrays;
   if (!s.compiled || !s.slots.size()) return arrays;
   const std::vector<char> trained = s.TrainedVariables();
@@ -144,6 +145,7 @@ void Model::set_weights(const Arrays& weights) {
       Fail("model '", name(), "': weight ", i, " (", all[i]->layer, "/", all[i]->name, ") holds ", Name(all[i]->dtype),
            ", ", Name(weights[i].dtype()), " came");
   }
+  state().LeaveFile();
   for (size_t i = 0; i < all.size(); ++i) std::memcpy(all[i]->data(), weights[i].data(), all[i]->bytes());
 }
 
@@ -160,6 +162,7 @@ void Model::compile(const CompileOptions& options) {
   s.iterations = 0;
   s.learning_rate.reset();
   s.slots = Block();
+  s.pending.clear();
   s.slots_ready = false;
   s.metrics.clear();
   s.session.Clear();
@@ -349,21 +352,26 @@ Array ExampleTarget(const Loss& loss, const Shape& pred) {
 
 }  // namespace
 
+Dataset ExampleBatch(const ModelState& s, int64_t rows, bool targets, const char* where) {
+  Dataset data;
+  for (const TensorSpec& spec : s.network->inputs()) {
+    const Shape shape = spec.shape.with(0, rows);
+    if (!shape.known())
+      Fail(where, ": input ", spec.shape, " has extents that only data can tell; fit or predict first");
+    data.x.push_back(Array(shape, spec.dtype));
+  }
+  for (size_t i = 0; targets && i < s.losses.size(); ++i)
+    data.y.push_back(ExampleTarget(s.losses[i], s.network->outputs()[i].shape.with(0, rows)));
+  return data;
+}
+
 std::string Model::plan(int batch_size, bool training) {
   ModelState& s = state();
   if (!s.placed) Fail("plan: model '", name(), "' does not know its input shape yet; begin with Input({...})");
   if (batch_size <= 0) Fail("plan: batch_size is ", batch_size, ", a positive number was expected");
   if (training && !s.compiled)
     Fail("plan: model '", name(), "' is not compiled; ask for the plan of predicting, or call compile first");
-  Dataset data;
-  for (const TensorSpec& spec : s.network->inputs()) {
-    Shape shape = spec.shape.with(0, batch_size);
-    if (!shape.known()) Fail("plan: input ", spec.shape, " has extents that only data can tell; fit or predict first");
-    data.x.push_back(Array(shape, spec.dtype));
-  }
-  if (training)
-    for (size_t i = 0; i < s.losses.size(); ++i)
-      data.y.push_back(ExampleTarget(s.losses[i], s.network->outputs()[i].shape.with(0, batch_size)));
+  const Dataset data = ExampleBatch(s, batch_size, training, "plan");
   // To look is not to decide: what the losses and metrics mean is left to the first real targets.
   const auto losses = s.losses;
   const auto metrics = s.metrics;

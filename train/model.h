@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "ingot/data/dataset.h"
+#include "ingot/io/load_report.h"
 #include "ingot/layers/layer.h"
 #include "ingot/layers/network.h"
 #include "ingot/optim/optimizer.h"
@@ -50,6 +51,7 @@ struct CompileOptions {
 struct ModelOptions {
   std::string name{};
   std::optional<uint64_t> seed{};  // of initial weights, dropout and shuffling
+  bool initialize = true;          // else weights are not drawn before they are needed: for load_weights
 };
 
 // What came out, by name and in order: {"loss", ...}, {"accuracy", ...}.
@@ -153,8 +155,9 @@ class Model {
   // All of it to a file, atomically: at every instant the file is the old one or the new one. Format by extension.
   void save(const std::string& path);
   // Weights, and the optimizer's state where model and file have it. What is missing, left over or of another shape
-  // is an Error that lists it, and the model is as it was.
-  void load_weights(const std::string& path);
+  // is an Error that lists it, and the model is as it was. Weights are copied, or else stay in the file (kMap, kShare)
+  // where it holds them as they are used.
+  void load_weights(const std::string& path, LoadMode mode = LoadMode::kRead);
 
   int64_t iterations() const;  // updates done
   // Of the next step. To set it is an Error where a schedule says it.
@@ -180,8 +183,19 @@ Model clone_model(const Model& model, const ModelOptions& options = {}, const Cu
 struct LoadOptions {
   CustomObjects custom_objects{};
   bool compile = true;  // optimizer, losses and metrics too, where the file has them
+  LoadMode mode = LoadMode::kMap;
+  LoadReport* report = nullptr;  // what each phase of loading costs
 };
 Model load_model(const std::string& path, const LoadOptions& options = {});
+
+struct FirstUse {
+  int batch_size = 32;
+  LoadMode mode = LoadMode::kMap;
+  bool touch = true, predict = true, train = true;  // a page of each weight, a prediction, a step of training
+};
+// Loads the model and uses it for the first time, on zeros: what each phase costs. Steps of training are left out where
+// the file holds no compile configuration.
+LoadReport measure_load(const std::string& path, const FirstUse& use = {});
 
 // Predicts over the weights of a model, with activations of its own. Do not train the model while predictors run.
 class Predictor {

@@ -188,6 +188,10 @@ class Writer {
 }  // namespace
 
 Program& Session::Find(ModelState& model, Mode mode, const Dataset& data, int64_t n, bool weighted, bool accumulates) {
+  if (mode == Mode::kTest || mode == Mode::kPredict)
+    model.CheckFile();
+  else
+    model.LeaveFile();
   // Weights that moved (another model took the layer in) may no longer be neighbours: plans are made anew.
   const auto& variables = model.layout.variables();
   bool same = placed_.size() == variables.size();

@@ -25,6 +25,7 @@ Checkpoint CheckpointOf(ModelState& s) {
     c.learning_rate = s.LearningRate();
     (*c.compile)["optimizer"]["config"]["learning_rate"] = *c.learning_rate;
   }
+  s.FillSlots();
   if (s.slots.size()) c.slots = std::shared_ptr<Block>(&s.slots, [](Block*) {});
   return c;
 }
@@ -35,6 +36,7 @@ void TakeState(ModelState& s, Checkpoint& c) {
   if (c.learning_rate && !s.optimizer().def().learning_rate.schedule()) s.learning_rate = c.learning_rate;
   s.slots = c.slots ? std::move(*c.slots) : Block();  // none: as they begin
   s.slots_ready = false;
+  s.pending = std::move(c.pending);
 }
 
 // Runs f; what is wrong with a layer, a loss, ... of the file is said with the file's name.
@@ -62,9 +64,11 @@ Model load_model(const std::string& path, const LoadOptions& options) {
   return WithPath(path, [&] {
     const Format& format = FormatOf(path);
     if (!format.read) Fail(path, ": holds weights alone; make the model, then load_weights");
-    Checkpoint c = format.read(path, {&options.custom_objects, options.compile});
+    Checkpoint c = format.read(path, {&options.custom_objects, options.compile, options.mode, options.report});
+    const PhaseTimer phase(options.report, "compile");
     // A file that does not say its seed (Keras's own) leaves it to the process, as for a new model.
     Model model(c.network, {.name = c.network->name, .seed = c.seed});
+    model.state().Adopt(c.image);
     if (c.compile) {
       model.compile(CompileOptionsFromConfig(*c.compile, c.network->output_names(), &options.custom_objects));
       TakeState(model.state(), c);
@@ -73,19 +77,23 @@ Model load_model(const std::string& path, const LoadOptions& options) {
   });
 }
 
-void Model::load_weights(const std::string& path) {
+void Model::load_weights(const std::string& path, LoadMode mode) {
   ModelState& s = state();
-  if (!s.placed)
+  if (!s.placed && !s.network->has_calls())
     Fail(path, ": model '", name(),
          "' has no weights yet to load into; begin with Input({...}), or call predict first");
   WithPath(path, [&] {
     const Format& format = FormatOf(path);
+    const bool copy = mode == LoadMode::kRead;
+    if (copy && s.placed) s.LeaveFile();
     Checkpoint c;
     c.network = s.network;
-    c.layout = s.layout;
+    c.layout = s.placed ? s.layout : Layout(Layer(s.network).variables());
     if (s.compiled) c.optimizer = s.optimizer().ptr();
     c.iterations = s.iterations;
-    format.read_weights(path, c);
+    // What is copied at once is best read from the file's pages.
+    format.read_weights(path, {.mode = copy ? LoadMode::kShare : mode, .copy = copy}, c);
+    s.Adopt(c.image);
     if (s.compiled) TakeState(s, c);
   });
 }

@@ -242,14 +242,56 @@ void ModelState::TakeAverages() {
   }
 }
 
+void ModelState::Adopt(std::shared_ptr<const MappedFile> file) {
+  if (!placed) {
+    Place();
+    if (compiled) ResolveLosses();
+  }
+  if (file) image = std::move(file);
+}
+
+void ModelState::CheckFile() const {
+  if (image) image->CheckUnchanged();
+}
+
+void ModelState::FillSlots() {
+  if (pending.empty()) return;
+  CheckFile();
+  FillAll(pending);
+  pending.clear();
+}
+
+void ModelState::LeaveFile() {
+  // Weights may lie in a file also if another model was loaded from it and this one has its layers.
+  bool away = false;
+  for (const VariablePtr& v : layout.variables()) {
+    if (!v->arena) continue;
+    if (v->arena->pages() == Pages::kReadOnly)
+      Fail("model '", network->name, "': weight ", v->layer, "/", v->name, " is shared with all who loaded its file ",
+           "so, and cannot be changed; load it with LoadMode::kMap");
+    away |= v->arena->pages() == Pages::kMapped;
+  }
+  if (!image && !away) return;
+  CheckFile();
+  FillSlots();
+  // What was read lies in memory, and only needs to move if it lies in many places.
+  if (away || !layout.Contiguous()) layout.Place(network->name);
+  if (slots.pages() != Pages::kOwn) {
+    Block own(slots.size(), "optimizer state of model '" + network->name + "'");
+    CopyAll({{own.data(), slots.data(), slots.size()}});
+    slots = std::move(own);
+  }
+  image = nullptr;
+}
+
 void ModelState::EnsureTrainingArenas() {
+  LeaveFile();
   const size_t bytes = layout.trainable_bytes();
   if (gradient.size() < bytes) gradient = Block(bytes, "gradients of model '" + network->name + "'");
   const OptimizerDef& def = optimizer().def();
   if (slots_ready) return;
   slots_ready = true;
-  const size_t all = layout.slot_stride() * SlotsOf(def).size();
-  if (bytes && slots.size() < all) slots = NewSlots(def, layout, network->name);  // else loaded from a file
+  if (bytes && !slots.size()) slots = NewSlots(def, layout, network->name);  // else loaded from a file
 }
 
 }  // namespace ingot

@@ -17,6 +17,8 @@
 
 #include "ingot/core/plan/plan.h"
 #include "ingot/data/dataset.h"
+#include "ingot/io/fill.h"
+#include "ingot/io/mapped_file.h"
 #include "ingot/train/model.h"
 
 namespace ingot {
@@ -78,7 +80,9 @@ struct ModelState {
 
   ThreadPool* pool = nullptr;  // none: the process's
   Block gradient, slots;
-  bool slots_ready = false;  // for this optimizer
+  bool slots_ready = false;                 // for this optimizer
+  std::vector<Fill> pending;                // what the slots are still to be filled with, from the file
+  std::shared_ptr<const MappedFile> image;  // the file that weights or slots lie in; null once they have left it
   int64_t iterations = 0;
   std::vector<float> hyper;
   std::optional<double> learning_rate;  // set since compile(), in place of the optimizer's own
@@ -93,7 +97,12 @@ struct ModelState {
   void ResolveLosses();                       // one for each output, once the outputs are known
   void ResolveMetrics(const TensorSpecs& y);  // "accuracy" depends on the targets
   void EnsureTrainingArenas();
-  void TakeAverages();  // the weights become what use_ema averaged
+  // Weights and slots into memory of the model's own, for what changes them. Error if the file is shared.
+  void LeaveFile();
+  void Adopt(std::shared_ptr<const MappedFile> file);  // the one that readers left the weights in; null: nowhere
+  void FillSlots();                                    // with what is pending
+  void CheckFile() const;                              // Error if the file that weights lie in was changed
+  void TakeAverages();                                 // the weights become what use_ema averaged
   const Optimizer& optimizer() const { return options.optimizer; }
   double LearningRate() const {
     return learning_rate ? *learning_rate : optimizer().def().learning_rate_at(iterations);
@@ -101,6 +110,9 @@ struct ModelState {
   Arrays ReadGradients() const;                // in get_weights order; zeros where not trained
   std::vector<char> TrainedVariables() const;  // by index in the layout
 };
+
+// Zeros of the shapes that the model takes, and targets that its losses take.
+Dataset ExampleBatch(const ModelState& model, int64_t rows, bool targets, const char* where);
 
 // A row range of a data set, fed to a program: rows first .. last - 1, or those listed.
 struct Rows {

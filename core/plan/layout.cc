@@ -52,9 +52,13 @@ int Layout::IndexOf(const Variable* variable) const {
 void Layout::Place(const std::string& model) {
   if (variables_.empty()) return;
   auto arena = std::make_shared<Block>(bytes_, "weights of model '" + model + "'");
+  std::vector<Copy> copies;
+  for (size_t i = 0; i < variables_.size(); ++i)
+    if (variables_[i]->arena)
+      copies.push_back({arena->data() + offsets_[i], variables_[i]->data(), variables_[i]->bytes()});
+  CopyAll(copies);
   for (size_t i = 0; i < variables_.size(); ++i) {
     Variable& v = *variables_[i];
-    if (v.arena) std::memcpy(arena->data() + offsets_[i], v.data(), v.bytes());
     v.arena = arena;
     v.offset = offsets_[i];
   }

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: MIT
+//
+// `ingot bench load`: loading, to the end of the first prediction and of the first training step, and saving, in every
+// format and mode. Each measurement has a process of its own.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+
+#include "ingot/cli/commands.h"
+#include "ingot/cli/fresh_process.h"
+#include "ingot/ingot.h"
+
+namespace ingot {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+struct Size {
+  const char* name;
+  int width, layers;
+};
+constexpr Size kSizes[] = {{"50k", 64, 1}, {"19m", 2880, 3}, {"177m", 9216, 3}};
+constexpr const char* kExtensions[] = {".ingot", ".keras", ".h5", ".weights.h5", ".safetensors", ".npz"};
+
+struct Options {
+  std::string folder;
+  std::vector<std::string> sizes = {"50k", "19m", "177m"}, formats;
+  int repeat = 5, processes = 0;
+  bool cold = false, json = false;
+};
+
+double Ms(Clock::time_point since) { return std::chrono::duration<double, std::milli>(Clock::now() - since).count(); }
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+Model Mlp(const Size& size, bool initialize) {
+  std::vector<Layer> layers = {Input({784})};
+  for (int i = 0; i < size.layers; ++i) layers.push_back(Dense(size.width, {.activation = "relu"}));
+  layers.push_back(Dense(10, {.activation = "softmax"}));
+  Model model = Sequential(layers, {.seed = 1, .initialize = initialize});
+  model.compile({.optimizer = "adam", .loss = "sparse_categorical_crossentropy"});
+  return model;
+}
+
+void Step(Model& model) { model.train_on_batch({Array({32, 784})}, {Array({32}, DType::kInt32)}); }
+
+std::string PathOf(const Options& o, const Size& size, const std::string& extension) {
+  return (fs::path(o.folder) / (std::string("mlp-") + size.name + extension)).string();
+}
+
+// One file of each format, of a model that was trained for a step. Gives how long each save took.
+Json Make(const Options& o, const Size& size) {
+  return InFreshProcess([&] {
+    Model model = Mlp(size, true);
+    Step(model);
+    Json saved;
+    for (const std::string& extension : o.formats) {
+      const std::string path = PathOf(o, size, extension);
+      std::vector<double> ms;
+      for (int i = 0; i < 3; ++i) {
+        const auto begin = Clock::now();
+        model.save(path);
+        ms.push_back(Ms(begin));
+      }
+      saved[extension] = Median(ms);
+    }
+    return saved;
+  });
+}
+
+Model LoadOf(const Size& size, const std::string& path, LoadMode mode) {
+  const bool holds_model =
+      path.ends_with(".ingot") || path.ends_with(".keras") || (path.ends_with(".h5") && !path.ends_with(".weights.h5"));
+  if (holds_model) return load_model(path, {.mode = mode});
+  Model model = Mlp(size, false);
+  model.load_weights(path, mode);
+  return model;
+}
+
+struct Resident {
+  double all = 0, own = 0;  // MB
+};
+
+Resident ResidentNow() {
+  std::ifstream in("/proc/self/statm");
+  double total = 0, resident = 0, shared = 0;
+  in >> total >> resident >> shared;
+  const double mb = static_cast<double>(sysconf(_SC_PAGESIZE)) / 1048576.0;
+  return {resident * mb, (resident - shared) * mb};
+}
+
+enum class Then { kNothing, kPredict, kTrain };
+
+// Milliseconds to load, and to the end of what follows.
+Json Once(const Size& size, const std::string& path, LoadMode mode, Then then) {
+  return InFreshProcess([&] {
+    ThreadPool::Default();  // whose threads a program has anyway
+    const Resident before = ResidentNow();
+    const auto begin = Clock::now();
+    Model model = LoadOf(size, path, mode);
+    const double load = Ms(begin);
+    if (then == Then::kPredict) model.predict_on_batch({Array({32, 784})});
+    if (then == Then::kTrain) Step(model);
+    const double all = Ms(begin);
+    const Resident after = ResidentNow();
+    return Json{{"load", load}, {"all", all}, {"resident", after.all - before.all}, {"own", after.own - before.own}};
+  });
+}
+
+void Print(const Options& o, const Json& row) {
+  if (o.json) {
+    std::printf("%s\n", row.dump().c_str());
+  } else {
+    const auto number = [&](const char* key) { return row.contains(key) ? row[key].get<double>() : 0; };
+    std::printf("%-5s %-13s %-6s %-5s %9.1f %11.3f %14.1f %12.1f %12.1f %12.1f\n",
+                row["params"].get<std::string>().c_str(), row["format"].get<std::string>().c_str(),
+                row["mode"].get<std::string>().c_str(), row["cold"].get<bool>() ? "cold" : "warm", number("file_mb"),
+                number("load_ms"), number("first_predict_ms"), number("first_step_ms"), number("resident_mb"),
+                number("save_ms"));
+  }
+  std::fflush(stdout);
+}
+
+void Measure(const Options& o, const Size& size, const std::string& extension, double save_ms, LoadMode mode,
+             bool cold) {
+  const std::string path = PathOf(o, size, extension);
+  const auto run = [&](Then then) {
+    if (cold) DropFromPageCache(path);
+    return Once(size, path, mode, then);
+  };
+  if (!cold) run(Then::kPredict);  // brings the file in
+  std::vector<double> load, predict, train, resident;
+  for (int i = 0; i < o.repeat; ++i) {
+    const Json p = run(Then::kPredict);
+    predict.push_back(p["all"]), load.push_back(p["load"]);
+    if (mode == LoadMode::kShare) continue;
+    const Json t = run(Then::kTrain);
+    train.push_back(t["all"]), load.push_back(t["load"]), resident.push_back(t["resident"]);
+  }
+  Json row = {{"engine", "ingot"},
+              {"params", size.name},
+              {"format", extension.substr(1)},
+              {"mode", Name(mode)},
+              {"cold", cold},
+              {"file_mb", static_cast<double>(fs::file_size(path)) / 1e6},
+              {"save_ms", save_ms},
+              {"load_ms", Median(load)},
+              {"load_ms_min", *std::min_element(load.begin(), load.end())},
+              {"first_predict_ms", Median(predict)},
+              {"first_predict_ms_min", *std::min_element(predict.begin(), predict.end())}};
+  if (!train.empty()) {
+    row["first_step_ms"] = Median(train);
+    row["first_step_ms_min"] = *std::min_element(train.begin(), train.end());
+    row["resident_mb"] = Median(resident);
+  }
+  Print(o, row);
+}
+
+// Of a process: its pages, each divided by how many processes have it.
+double ProportionalMb(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/smaps_rollup");
+  std::string word;
+  double kb = 0;
+  while (in >> word)
+    if (word == "Pss:") {
+      in >> kb;
+      break;
+    }
+  return kb / 1024;
+}
+
+// n processes that load the model to share it, predict, and wait while their memory is counted.
+void Share(const Options& o, const Size& size, int n) {
+  const std::string path = PathOf(o, size, ".ingot");
+  int ready[2], go[2];
+  if (pipe(ready) != 0 || pipe(go) != 0) Fail("pipes cannot be made");
+  std::fflush(nullptr);
+  std::vector<pid_t> children;
+  for (int i = 0; i < n; ++i) {
+    const pid_t child = fork();
+    if (child < 0) Fail("a child process cannot be started");
+    if (child > 0) {
+      children.push_back(child);
+      continue;
+    }
+    close(go[1]), close(ready[0]);
+    double ms = -1;
+    try {
+      const auto begin = Clock::now();
+      Model model = load_model(path, {.mode = LoadMode::kShare});
+      model.predict_on_batch({Array({32, 784})});
+      ms = Ms(begin);
+      if (write(ready[1], &ms, sizeof ms) != sizeof ms) _exit(1);
+      char end;
+      if (read(go[0], &end, 1) < 0) _exit(1);  // until the parent has counted
+    } catch (const std::exception& e) {
+      std::fprintf(stderr, "ingot: %s\n", e.what());
+      if (write(ready[1], &ms, sizeof ms) != sizeof ms) _exit(1);
+    }
+    _exit(0);
+  }
+  close(go[0]), close(ready[1]);
+  std::vector<double> ms;
+  for (int i = 0; i < n; ++i) {
+    double one = -1;
+    if (read(ready[0], &one, sizeof one) == sizeof one && one >= 0) ms.push_back(one);
+  }
+  double pss = 0;
+  for (const pid_t child : children) pss += ProportionalMb(child);
+  close(go[1]), close(ready[0]);
+  for (const pid_t child : children) waitpid(child, nullptr, 0);
+  if (ms.size() != static_cast<size_t>(n))
+    Fail(path, ": ", static_cast<size_t>(n) - ms.size(), " of ", n, " processes could not load it");
+  const Json row = {{"engine", "ingot"},
+                    {"params", size.name},
+                    {"format", "ingot"},
+                    {"mode", "share"},
+                    {"processes", n},
+                    {"pss_mb", pss},
+                    {"model_mb", static_cast<double>(fs::file_size(path)) / 3e6},
+                    {"ms_median", Median(ms)},
+                    {"ms_max", *std::max_element(ms.begin(), ms.end())}};
+  if (o.json)
+    std::printf("%s\n", row.dump().c_str());
+  else
+    std::printf(
+        "%d processes share mlp-%s: %.1f MB proportional in all (weights %.1f MB), load and predict %.1f ms each\n", n,
+        size.name, pss, row["model_mb"].get<double>(), Median(ms));
+}
+
+void RunLoad(Options o) {
+  if (o.formats.empty()) o.formats.assign(std::begin(kExtensions), std::end(kExtensions));
+  std::unique_ptr<fs::path, void (*)(fs::path*)> scratch(nullptr, [](fs::path* p) {
+    std::error_code ignored;
+    fs::remove_all(*p, ignored);
+    delete p;
+  });
+  if (o.folder.empty()) {
+    std::string name = (fs::temp_directory_path() / "ingot-bench.XXXXXX").string();
+    if (!mkdtemp(name.data())) Fail(name, ": cannot be made");
+    scratch.reset(new fs::path(name));
+    o.folder = name;
+  }
+  fs::create_directories(o.folder);
+  if (!o.json && !o.processes)
+    std::printf("%-5s %-13s %-6s %-5s %9s %11s %14s %12s %12s %12s\n", "model", "format", "mode", "cache", "file MB",
+                "load ms", "predicted ms", "trained ms", "resident MB", "save ms");
+  for (const Size& size : kSizes) {
+    if (std::find(o.sizes.begin(), o.sizes.end(), size.name) == o.sizes.end()) continue;
+    const Json saved = Make(o, size);
+    for (const std::string& extension : o.formats) {
+      if (o.processes) break;
+      for (const LoadMode mode : {LoadMode::kMap, LoadMode::kShare, LoadMode::kRead}) {
+        Measure(o, size, extension, saved[extension], mode, false);
+        if (o.cold) Measure(o, size, extension, saved[extension], mode, true);
+      }
+    }
+    for (int n = 1; n <= o.processes; n *= 2) Share(o, size, n);
+    for (const std::string& extension : o.formats) fs::remove(PathOf(o, size, extension));
+  }
+}
+
+}  // namespace
+
+void AddBenchLoad(CLI::App& bench) {
+  auto o = std::make_shared<Options>();
+  CLI::App* load = bench.add_subcommand(
+      "load", "load an MLP with Adam's state, to the end of a prediction and of a training step, in each format");
+  load->add_option("--params", o->sizes, "of these sizes: 50k, 19m, 177m")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"50k", "19m", "177m"}));
+  load->add_option("--formats", o->formats, "of these formats, by extension: .ingot,.h5")
+      ->delimiter(',')
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(kExtensions), std::end(kExtensions))));
+  load->add_option("--repeat", o->repeat, "how often")->capture_default_str()->check(CLI::Range(1, 1000));
+  load->add_option("--dir", o->folder, "where to put the files (up to 14 GB; a folder for temporary files otherwise)");
+  load->add_option("--processes", o->processes,
+                   "instead: 1, 2, 4, ... up to so many processes share one .ingot file; their memory")
+      ->check(CLI::Range(1, 256));
+  load->add_flag("--cold", o->cold, "also with the file dropped from memory each time");
+  load->add_flag("--json", o->json, "print a line of JSON for each");
+  load->callback([o] { RunLoad(*o); });
+}
+
+}  // namespace ingot
