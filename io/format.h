@@ -26,7 +26,8 @@ struct Checkpoint {
   bool has_state = false;                         // of the optimizer: what follows
   int64_t iterations = 0;
   std::optional<double> learning_rate;  // where it is a number; that of `compile` otherwise
-  std::shared_ptr<Block> slots;  // those of the optimizer, layout.slot_stride() apart; null where there is no state
+  std::shared_ptr<Block> slots;     // those of the optimizer, layout.slot_stride() apart; null where there is no state
+  std::shared_ptr<Json> self_test;  // what train/selftest.h noted, to be written; null if nothing
 
   float* slot(size_t slot, size_t variable) const {
     return reinterpret_cast<float*>(slots->data() + slot * layout.slot_stride() + layout.offset(variable));
