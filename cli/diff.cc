@@ -131,9 +131,7 @@ void Diff(const Options& o) {
     const auto named = [](const Checkpoint& c) {
       std::vector<StoredTensor> all = NamedTensors(c);
       // These two are compared below: not every format keeps them as tensors.
-      std::erase_if(all, [](const StoredTensor& t) {
-        return t.name == "optimizer/iterations" || t.name == "optimizer/learning_rate";
-      });
+      std::erase_if(all, [](const StoredTensor& t) { return t.name == kIterations || t.name == kLearningRate; });
       return all;
     };
     const std::vector<StoredTensor> of_a = named(*a);

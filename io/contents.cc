@@ -43,7 +43,11 @@ void ReadNative(const std::string& path, Contents& c) {
     if (!t.bytes.empty()) order.push_back(t);
   std::sort(order.begin(), order.end(),
             [](const StoredTensor& a, const StoredTensor& b) { return a.bytes.data() < b.bytes.data(); });
-  if (file.compiled()) c.tensors.push_back(StoredScalar(kIterations, IngotIterations(file, path)));
+  if (file.compiled()) {  // what other formats hold as tensors stands in the header
+    c.tensors.push_back(StoredScalar(kIterations, IngotIterations(file, path)));
+    const Json rate = file.header["compile"].value("/optimizer/config/learning_rate"_json_pointer, Json());
+    if (rate.is_number()) c.tensors.push_back(StoredScalar(kLearningRate, rate.get<float>()));
+  }
   for (size_t s = 1; s < file.arenas.size(); ++s) {
     for (const StoredTensor& weight : order) {
       std::optional<StoredTensor> slot = IngotSlot(file, s, weight);

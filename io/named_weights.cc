@@ -16,11 +16,6 @@
 #include "ingot/io/safetensors.h"
 
 namespace ingot {
-namespace {
-
-constexpr char kLearningRate[] = "optimizer/learning_rate";
-
-}  // namespace
 
 std::vector<StoredTensor> NamedTensors(const Checkpoint& c) {
   std::vector<StoredTensor> tensors;

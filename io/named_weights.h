@@ -17,6 +17,7 @@
 namespace ingot {
 
 inline constexpr char kIterations[] = "optimizer/iterations";
+inline constexpr char kLearningRate[] = "optimizer/learning_rate";
 
 // Of a checkpoint, all of them, in place.
 std::vector<StoredTensor> NamedTensors(const Checkpoint& checkpoint);
