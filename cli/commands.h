@@ -10,7 +10,9 @@ namespace ingot {
 // Each adds a command, with its options and what it does when it is called.
 void AddDemo(CLI::App& app);
 void AddBench(CLI::App& app);
-void AddFiles(CLI::App& app);  // info, convert, diff
+void AddFiles(CLI::App& app);  // info, convert
+void AddDiff(CLI::App& app);
+void AddVerify(CLI::App& app);
 void AddModel(CLI::App& app);  // predict, evaluate, fit
 void AddLoad(CLI::App& app);   // load-report
 void AddBenchLoad(CLI::App& bench);

@@ -6,8 +6,27 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <string>
 
 #include "ingot/cli/commands.h"
+
+namespace {
+
+// Lists in an error are indented lines, which scripts that read standard error line by line would take for several.
+std::string OneLine(const std::string& text) {
+  std::string line;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\n') {
+      line += text[i];
+      continue;
+    }
+    while (i + 1 < text.size() && (text[i + 1] == ' ' || text[i + 1] == '\n')) ++i;
+    if (i + 1 < text.size()) line += line.ends_with(':') ? " " : "; ";
+  }
+  return line;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // writing past a limit is an Error that says so, not the end
@@ -15,9 +34,23 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   ingot::AddDemo(app);
   ingot::AddFiles(app);
+  ingot::AddDiff(app);
+  ingot::AddVerify(app);
   ingot::AddModel(app);
   ingot::AddLoad(app);
   ingot::AddBench(app);
+  if (argc > 1 && argv[1][0] != '-') {
+    std::string known;
+    bool found = false;
+    for (const CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
+      known += (known.empty() ? "" : ", ") + command->get_name();
+      found = found || command->get_name() == argv[1];
+    }
+    if (!found) {
+      std::fprintf(stderr, "ingot: no command '%s'; one of: %s\n", argv[1], known.c_str());
+      return 2;
+    }
+  }
   try {
     app.parse(argc, argv);
     return 0;
@@ -26,10 +59,10 @@ int main(int argc, char** argv) {
   } catch (const CLI::CallForAllHelp& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    std::fprintf(stderr, "ingot: %s (see --help)\n", e.what());
+    std::fprintf(stderr, "ingot: %s (see --help)\n", OneLine(e.what()).c_str());
     return 2;
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "ingot: %s\n", e.what());
+    std::fprintf(stderr, "ingot: %s\n", OneLine(e.what()).c_str());
     return 1;
   }
 }

@@ -38,6 +38,11 @@ void Checkpoint::SetCompile(std::shared_ptr<Json> config, const CustomObjects* c
     optimizer = OptimizerFromConfig((*compile)["optimizer"], custom).ptr();
 }
 
+void Checkpoint::FillSlots() {
+  FillAll(pending);
+  pending.clear();
+}
+
 const Format& FormatOf(const std::string& path) {
   static constexpr Format kFormats[] = {
       {".ingot", ReadIngot, ReadIngotWeights, WriteIngot},

@@ -33,6 +33,7 @@ struct Checkpoint {
   std::shared_ptr<Block> slots;  // those of the optimizer, layout.slot_stride() apart; null where there is no state
   std::shared_ptr<const MappedFile> image;  // readers: the file, where weights may stay in it
   std::vector<Fill> pending;                // readers: what the slots are still to be filled with
+  std::shared_ptr<Json> self_test;          // what train/selftest.h noted, to be written; null if nothing
 
   float* slot(size_t slot, size_t variable) const {
     return reinterpret_cast<float*>(slots->data() + slot * layout.slot_stride() + layout.offset(variable));
@@ -41,6 +42,7 @@ struct Checkpoint {
   void SetIterations(int64_t count, const std::string& where);  // Error unless it can be
   void LayOut();                                                // readers: the layout of the network's weights
   void PlaceSlots();                                            // filled with what they begin with
+  void FillSlots();                                             // with what is pending
   void SetCompile(std::shared_ptr<Json> config, const CustomObjects* custom);  // and the optimizer that it names
 };
 

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
 // The native file, as docs/ingot-format.md specifies it byte by byte.
+#include "ingot/io/ingot_file.h"
+
 #include <algorithm>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "ingot/core/crc32c.h"
+#include "ingot/core/memory.h"
 #include "ingot/io/atomic_file.h"
 #include "ingot/io/format.h"
 #include "ingot/io/keras_config.h"
 #include "ingot/io/keras_optimizer.h"
-#include "ingot/io/mapped_file.h"
 #include "ingot/io/named_weights.h"
 
 namespace ingot {
@@ -19,15 +20,9 @@ namespace {
 
 constexpr char kMagic[8] = {'\x89', 'I', 'N', 'G', 'O', 'T', '\r', '\n'};
 constexpr uint64_t kMaxHeader = uint64_t{256} << 20;
-constexpr size_t kChunk = size_t{1} << 20;
-
-struct Preamble {
-  char magic[8];
-  uint32_t version, byte_order;
-  uint64_t header_bytes, file_bytes, arenas, checksums;
-  uint32_t chunk, header_crc, preamble_crc, zero;
-};
-static_assert(sizeof(Preamble) == 64 && offsetof(Preamble, preamble_crc) == 56);
+constexpr size_t kChunk = kIngotChunk;
+using Preamble = IngotPreamble;
+using Arena = IngotArena;
 
 uint64_t PageUp(uint64_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 
@@ -62,11 +57,6 @@ uint64_t Number(const Json& object, const char* key, const std::string& where) {
     Fail(where, ": '", key, "' is missing or not a whole number");
   return object[key].get<uint64_t>();
 }
-
-struct Arena {
-  std::string name;
-  uint64_t offset, bytes;
-};
 
 std::vector<Arena> ReadArenas(const Json& header, const Preamble& p, const std::string& path) {
   if (!header.contains("arenas") || !header["arenas"].is_array() || header["arenas"].empty())
@@ -121,6 +111,7 @@ void WriteIngot(const std::string& path, const Checkpoint& c) {
   header["compile"] = c.compile ? *c.compile : Json(nullptr);
   header["seed"] = std::to_string(c.seed.value_or(0));
   header["iterations"] = c.iterations;
+  if (c.self_test) header["self_test"] = *c.self_test;
   header["tensors"] = Json::array();
   for (size_t i = 0; i < layout.variables().size(); ++i) {
     const Variable& v = *layout.variables()[i];
@@ -198,18 +189,8 @@ void WriteIngot(const std::string& path, const Checkpoint& c) {
   file.Commit();
 }
 
-namespace {
-
-// A file whose preamble and header hold together.
-struct Opened {
-  std::shared_ptr<const MappedFile> file;
-  Preamble preamble;
-  Json header;
-  std::vector<Arena> arenas;  // weights, then each slot
-};
-
-Opened Open(const std::string& path, LoadMode mode, LoadReport* report) {
-  Opened o{MappedFile::Open(path, mode, report), {}, {}, {}};
+IngotFile OpenIngot(const std::string& path, LoadMode mode, LoadReport* report) {
+  IngotFile o{MappedFile::Open(path, mode, report), {}, {}, {}};
   PhaseTimer phase(report, "parse");
   const Bytes bytes = o.file->bytes();
   const uint64_t size = bytes.size();
@@ -236,14 +217,57 @@ Opened Open(const std::string& path, LoadMode mode, LoadReport* report) {
   return o;
 }
 
-int64_t IterationsOf(const Json& header, const std::string& path) {
-  return static_cast<int64_t>(std::min<uint64_t>(Number(header, "iterations", path), INT64_MAX));
+int64_t IngotIterations(const IngotFile& o, const std::string& path) {
+  return static_cast<int64_t>(std::min<uint64_t>(Number(o.header, "iterations", path), INT64_MAX));
 }
 
-}  // namespace
+std::vector<StoredTensor> IngotWeights(const IngotFile& o, const std::string& path) {
+  if (!o.header.contains("tensors") || !o.header["tensors"].is_array()) Fail(path, ": header lists no tensors");
+  const Arena& arena = o.arenas[0];
+  std::vector<StoredTensor> tensors;
+  std::vector<std::string> names;
+  for (const Json& j : o.header["tensors"]) {
+    const std::string at = path + ", weight " + std::to_string(names.size());
+    Fields f = Fields::Reader(j, at);
+    std::string name, dtype;
+    Shape shape;
+    f("name", name), f("dtype", dtype), f("shape", shape);
+    const std::string where = path + ", " + name;
+    const StoredType type = StoredAs(DTypeNamed(dtype));
+    const uint64_t offset = Number(j, "offset", at);
+    const size_t bytes = CheckedBytes(shape, type, arena.bytes, where);
+    if (offset > arena.bytes - bytes) Fail(where, ": lies outside its arena; the file is damaged");
+    tensors.push_back({name, type, shape, o.file->bytes().subspan(arena.offset + offset, bytes), o.file});
+    names.push_back(name);
+  }
+  names = UniqueNames(names);
+  for (size_t i = 0; i < names.size(); ++i) tensors[i].name = names[i];
+  std::vector<const StoredTensor*> order;
+  for (const StoredTensor& t : tensors)
+    if (!t.bytes.empty()) order.push_back(&t);
+  std::sort(order.begin(), order.end(),
+            [](const StoredTensor* a, const StoredTensor* b) { return a->bytes.data() < b->bytes.data(); });
+  const std::byte* end = o.file->bytes().data() + arena.offset;
+  for (const StoredTensor* t : order) {
+    if (t->bytes.data() < end || static_cast<size_t>(t->bytes.data() - o.file->bytes().data()) % kAlignment)
+      Fail(path, ", ", t->name, ": overlaps another tensor or is misaligned; the file is damaged");
+    end = t->bytes.data() + t->bytes.size();
+  }
+  return tensors;
+}
+
+std::optional<StoredTensor> IngotSlot(const IngotFile& o, size_t slot, const StoredTensor& weight) {
+  const Arena &arena = o.arenas[slot], &weights = o.arenas[0];
+  const auto offset = static_cast<uint64_t>(weight.bytes.data() - o.file->bytes().data()) - weights.offset;
+  if (weight.type != StoredType::kFloat32 || offset > arena.bytes || weight.bytes.size() > arena.bytes - offset)
+    return std::nullopt;
+  const Bytes bytes = o.file->bytes().subspan(arena.offset + offset, weight.bytes.size());
+  return StoredTensor{"optimizer/" + arena.name + "/" + weight.name, StoredType::kFloat32, weight.shape, bytes, o.file};
+}
 
 Checkpoint ReadIngot(const std::string& path, const ReadOptions& options) {
-  const auto [file, p, header, arenas] = Open(path, options.mode, options.report);
+  const IngotFile opened = OpenIngot(path, options.mode, options.report);
+  const auto& [file, p, header, arenas] = opened;
   Checkpoint c;
   const PhaseTimer phase(options.report, "build graph");
   c.network = NetworkFromConfig(header["model"], options.custom);
@@ -277,47 +301,27 @@ Checkpoint ReadIngot(const std::string& path, const ReadOptions& options) {
       header.contains("seed") && header["seed"].is_string() ? header["seed"].get<std::string>() : "";
   c.seed = SeedFrom(seed);
   if (!c.seed) Fail(path, ": 'seed' is not a number of 64 bits");
-  c.SetIterations(IterationsOf(header, path), path);
+  c.SetIterations(IngotIterations(opened, path), path);
   return c;
 }
 
 void ReadIngotWeights(const std::string& path, const ReadOptions& options, Checkpoint& into) {
-  const auto [file, p, header, arenas] = Open(path, options.mode, options.report);
-  if (!options.copy) into.image = file;
-  if (!header.contains("tensors") || !header["tensors"].is_array()) Fail(path, ": header lists no tensors");
-  std::vector<StoredTensor> tensors;
-  std::vector<uint64_t> offsets;  // within an arena
-  std::vector<std::string> names;
-  const auto add = [&, &file = file](const std::string& name, StoredType type, const Shape& shape, const Arena& arena,
-                                     uint64_t offset) {
-    const std::string where = path + ", " + name;
-    const size_t bytes = CheckedBytes(shape, type, arena.bytes, where);
-    if (offset > arena.bytes - bytes) Fail(where, ": lies outside its arena; the file is damaged");
-    tensors.push_back({name, type, shape, file->bytes().subspan(arena.offset + offset, bytes), file});
-  };
-  for (const Json& j : header["tensors"]) {
-    const std::string where = path + ", weight " + std::to_string(names.size());
-    Fields f = Fields::Reader(j, where);
-    std::string name, dtype;
-    Shape shape;
-    f("name", name), f("dtype", dtype), f("shape", shape);
-    offsets.push_back(Number(j, "offset", where));
-    add(name, StoredAs(DTypeNamed(dtype)), shape, arenas[0], offsets.back());
-    names.push_back(name);
-  }
-  names = UniqueNames(names);
-  for (size_t i = 0; i < names.size(); ++i) tensors[i].name = names[i];
-  const bool compiled = header.contains("compile") && header["compile"].is_object();
-  if (into.optimizer && compiled) {  // a model that was not has no state to give
+  const IngotFile file = OpenIngot(path, options.mode, options.report);
+  if (!options.copy) into.image = file.file;
+  std::vector<StoredTensor> tensors = IngotWeights(file, path);
+  if (into.optimizer && file.compiled()) {  // a model that was not has no state to give
     const std::vector<std::string> own = into.layout.names();
     std::set<std::string> trained;
     for (const size_t i : TrainedVariables(*into.network, into.layout)) trained.insert(own[i]);
-    for (size_t s = 1; s < arenas.size(); ++s)
-      for (size_t i = 0; i < names.size(); ++i)
-        if (trained.contains(names[i]))
-          add("optimizer/" + arenas[s].name + "/" + names[i], StoredType::kFloat32, tensors[i].shape, arenas[s],
-              offsets[i]);
-    tensors.push_back(StoredScalar(kIterations, IterationsOf(header, path)));
+    const size_t weights = tensors.size();
+    for (size_t s = 1; s < file.arenas.size(); ++s)
+      for (size_t i = 0; i < weights; ++i)
+        if (trained.contains(tensors[i].name)) {
+          std::optional<StoredTensor> slot = IngotSlot(file, s, tensors[i]);
+          if (!slot) Fail(path, ", ", tensors[i].name, ": lies outside its arena; the file is damaged");
+          tensors.push_back(std::move(*slot));
+        }
+    tensors.push_back(StoredScalar(kIterations, IngotIterations(file, path)));
   }
   TakeNamed(tensors, into, path);
 }

@@ -29,6 +29,7 @@ class MappedFile {
 
   const std::string& path() const { return path_; }
   Bytes bytes() const { return bytes_; }
+  int fd() const { return fd_; }  // open as long as this is
   LoadMode mode() const { return mode_; }
   // Error if the file was written to, cut or appended to since it was opened, as far as its size and time tell.
   void CheckUnchanged() const;

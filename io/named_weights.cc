@@ -16,11 +16,8 @@
 #include "ingot/io/safetensors.h"
 
 namespace ingot {
-namespace {
 
-constexpr char kLearningRate[] = "optimizer/learning_rate";
-
-std::vector<StoredTensor> TensorsOf(const Checkpoint& c) {
+std::vector<StoredTensor> NamedTensors(const Checkpoint& c) {
   std::vector<StoredTensor> tensors;
   const std::vector<std::string> names = c.layout.names();
   for (size_t i = 0; i < names.size(); ++i) {
@@ -42,8 +39,6 @@ std::vector<StoredTensor> TensorsOf(const Checkpoint& c) {
   }
   return tensors;
 }
-
-}  // namespace
 
 void TakeNamed(const std::vector<StoredTensor>& tensors, Checkpoint& into, const std::string& where) {
   std::map<std::string, const StoredTensor*> by_name;
@@ -85,7 +80,7 @@ void TakeNamed(const std::vector<StoredTensor>& tensors, Checkpoint& into, const
 
 void WriteSafetensors(const std::string& path, const Checkpoint& c) {
   AtomicFile file(path);
-  WriteSafetensors(Safetensors{{{"format", "ingot"}, {"model", c.network->name}}, TensorsOf(c)}, file.sink());
+  WriteSafetensors(WithChecksums({{{"format", "ingot"}, {"model", c.network->name}}, NamedTensors(c)}), file.sink());
   file.Commit();
 }
 
@@ -97,7 +92,7 @@ void ReadSafetensorsWeights(const std::string& path, const ReadOptions& options,
 
 void WriteNpz(const std::string& path, const Checkpoint& c) {
   AtomicFile file(path);
-  WriteNpz(TensorsOf(c), file.sink());
+  WriteNpz(NamedTensors(c), file.sink());
   file.Commit();
 }
 

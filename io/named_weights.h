@@ -17,7 +17,10 @@
 namespace ingot {
 
 inline constexpr char kIterations[] = "optimizer/iterations";
+inline constexpr char kLearningRate[] = "optimizer/learning_rate";
 
+// Of a checkpoint, all of them, in place.
+std::vector<StoredTensor> NamedTensors(const Checkpoint& checkpoint);
 // Error unless the tensors are those of the model; then nothing was changed.
 void TakeNamed(const std::vector<StoredTensor>& tensors, Checkpoint& into, const std::string& where);
 

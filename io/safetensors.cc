@@ -10,6 +10,7 @@
 #include "ingot/io/safetensors.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -18,8 +19,10 @@
 #include <string_view>
 #include <utility>
 
+#include "ingot/core/crc32c.h"
 #include "ingot/core/error.h"
 #include "ingot/core/fields.h"
+#include "ingot/core/threads.h"
 
 namespace ingot {
 namespace {
@@ -28,6 +31,7 @@ constexpr uint64_t kMaxHeader = 100'000'000;  // as the reference implementation
 constexpr size_t kLengthBytes = 8;
 constexpr size_t kAlignment = 64;
 constexpr const char* kMetadata = "__metadata__";
+constexpr const char* kChecksums = "ingot.crc32c";
 
 struct Spelling {
   StoredType type;
@@ -230,6 +234,54 @@ void WriteSafetensors(const Safetensors& file, const Sink& sink) {
   std::memcpy(head.data(), &length, kLengthBytes);
   sink(head.data(), head.size());
   for (const StoredTensor* tensor : order) sink(tensor->bytes.data(), tensor->bytes.size());
+}
+
+namespace {
+
+std::vector<std::string> ChecksumsOf(const std::vector<StoredTensor>& tensors) {
+  std::vector<std::string> sums(tensors.size());
+  ThreadPool::Default().For(static_cast<int64_t>(tensors.size()), [&](int64_t i) {
+    const Bytes bytes = tensors[static_cast<size_t>(i)].bytes;
+    char text[9];
+    std::snprintf(text, sizeof text, "%08x", Crc32c(bytes.data(), bytes.size()));
+    sums[static_cast<size_t>(i)] = text;  // of 8 letters: held within, nothing is allocated
+  });
+  return sums;
+}
+
+}  // namespace
+
+Safetensors WithChecksums(Safetensors file) {
+  const std::vector<std::string> sums = ChecksumsOf(file.tensors);
+  nlohmann::json all = nlohmann::json::object();  // sorted, so that many names take no time
+  for (size_t i = 0; i < sums.size(); ++i) all[file.tensors[i].name] = sums[i];
+  try {
+    file.metadata[kChecksums] = all.dump();
+  } catch (const Json::exception& e) {
+    Fail("a name cannot be written to a safetensors file: ", e.what());
+  }
+  return file;
+}
+
+bool CheckChecksums(const Safetensors& file, const std::string& where) {
+  const auto found = file.metadata.find(kChecksums);
+  if (found == file.metadata.end()) return false;
+  const nlohmann::json all = nlohmann::json::parse(found->second, nullptr, false);
+  if (!all.is_object()) Fail(where, ": its metadata '", kChecksums, "' is no JSON object; the file is damaged");
+  const std::vector<std::string> sums = ChecksumsOf(file.tensors);
+  std::map<std::string, std::string> listed;
+  for (const auto& [name, sum] : all.items()) listed[name] = sum.is_string() ? sum.get<std::string>() : "?";
+  for (size_t i = 0; i < sums.size(); ++i) {
+    const auto one = listed.find(file.tensors[i].name);
+    if (one == listed.end())
+      Fail(where, ": '", kChecksums, "' lists no tensor '", file.tensors[i].name, "'; the file is damaged");
+    if (one->second != sums[i])
+      Fail(where, ": tensor '", one->first, "' is damaged: its CRC32C is ", sums[i], ", the file says ", one->second,
+           "; get the file anew");
+  }
+  if (listed.size() != sums.size())
+    Fail(where, ": '", kChecksums, "' lists ", listed.size(), " tensors, the file holds ", sums.size());
+  return true;
 }
 
 }  // namespace ingot

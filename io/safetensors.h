@@ -26,4 +26,10 @@ Safetensors ReadSafetensors(Bytes file, const std::shared_ptr<const void>& owner
 // otherwise, so that every tensor lies at a multiple of its type's size.
 void WriteSafetensors(const Safetensors& file, const Sink& sink);
 
+// The format has no checksums. What ingot writes carries its own in the metadata, where other readers leave them alone:
+// "ingot.crc32c" is a JSON object, as text, of the tensors' names and the CRC32C of their bytes in eight hex digits.
+Safetensors WithChecksums(Safetensors file);
+// False if the file carries none; Error that names the tensor if one differs or is not listed.
+bool CheckChecksums(const Safetensors& file, const std::string& where);
+
 }  // namespace ingot

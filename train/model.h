@@ -84,6 +84,10 @@ struct FitOptions {
   bool find_nan = false;  // check every step; a NaN is an Error that names the layer
 };
 
+struct SaveOptions {
+  bool self_test = false;  // .ingot: notes what the model computes now, for `ingot verify --run` to repeat
+};
+
 struct Gradients {
   double loss = 0;
   Arrays weights;  // in get_weights order; zeros where a weight is not trained
@@ -153,7 +157,7 @@ class Model {
   Vjp vjp(const Arrays& x, const Arrays& cotangents);
 
   // All of it to a file, atomically: at every instant the file is the old one or the new one. Format by extension.
-  void save(const std::string& path);
+  void save(const std::string& path, const SaveOptions& options = {});
   // Weights, and the optimizer's state where model and file have it. What is missing, left over or of another shape
   // is an Error that lists it, and the model is as it was. Weights are copied, or else stay in the file (kMap, kShare)
   // where it holds them as they are used.

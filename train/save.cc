@@ -6,6 +6,7 @@
 
 #include "ingot/io/format.h"
 #include "ingot/train/compile_config.h"
+#include "ingot/train/selftest.h"
 #include "ingot/train/trainer.h"
 
 namespace ingot {
@@ -52,12 +53,18 @@ auto WithPath(const std::string& path, const F& f) {
 
 }  // namespace
 
-void Model::save(const std::string& path) {
+void Model::save(const std::string& path, const SaveOptions& options) {
   ModelState& s = state();
   const Format& format = FormatOf(path);
   if (!s.placed)
     Fail(path, ": model '", name(), "' has no weights yet to save; call fit or predict, or begin with Input({...})");
-  WithPath(path, [&] { format.write(path, CheckpointOf(s)); });
+  if (options.self_test && std::string_view(format.extension) != ".ingot")
+    Fail(path, ": only an .ingot file holds a self-test; save to one, or without");
+  WithPath(path, [&] {
+    Checkpoint c = CheckpointOf(s);
+    if (options.self_test) c.self_test = NoteSelfTest(*this);
+    format.write(path, c);
+  });
 }
 
 Model load_model(const std::string& path, const LoadOptions& options) {
