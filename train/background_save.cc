@@ -9,8 +9,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -37,56 +39,72 @@ void MakeRoom(std::shared_ptr<Block>& block, size_t bytes, const std::string& mo
 // What is under way, or has failed and was not said yet.
 struct BackgroundSave::Job {
   const pid_t process = getpid();  // after a fork the thread is in the parent alone
+  std::thread thread;              // none if there was none to be had
   bool done = false;
   std::string error;
 };
 
 // Of the whole process, so that its end can wait for them: std::exit leaves models on the stack as they are.
 struct BackgroundSave::Jobs {
-  std::mutex mutex;  // of all jobs too
+  std::mutex mutex;  // of what jobs hold too
   std::condition_variable ended;
   std::vector<std::shared_ptr<Job>> all;
 
   Jobs() {
-    std::atexit([] { The().WaitForAll(); });
+    std::atexit([] { The().AtExit(); });
   }
   static Jobs& The() {
     static Jobs& jobs = *new Jobs;  // never destroyed: models may end after everything else of the process
     return jobs;
   }
-  void Add(const std::shared_ptr<Job>& job) {
-    const std::lock_guard lock(mutex);
-    all.push_back(job);
+
+  void Start(const std::shared_ptr<Job>& job, const std::function<void()>& run) {
+    {
+      const std::lock_guard lock(mutex);
+      all.push_back(job);
+      try {
+        job->thread = std::thread(run);
+        return;
+      } catch (const std::system_error&) {  // the system gives no more threads: this one does the work
+      }
+    }
+    run();
   }
-  std::string Remove(const std::shared_ptr<Job>& job) {  // says what went wrong
+  void End(Job& job, const std::string& error) {
     const std::lock_guard lock(mutex);
+    job.done = true;
+    job.error = error;
+    ended.notify_all();
+  }
+  // Until it is done. What went wrong is said to one who asks.
+  std::string Finish(const std::shared_ptr<Job>& job) {
+    std::unique_lock lock(mutex);
     std::erase(all, job);
+    std::thread thread = std::move(job->thread);
+    if (job->process != getpid()) {
+      if (thread.joinable()) thread.detach();  // it never came along
+      return "";
+    }
+    ended.wait(lock, [&] { return job->done; });
+    lock.unlock();
+    if (thread.joinable()) thread.join();
+    lock.lock();
     return std::exchange(job->error, "");
   }
-  void WaitForAll() {
+  void AtExit() {
     std::unique_lock lock(mutex);
-    for (const std::shared_ptr<Job>& job : std::vector(all)) {
-      if (job->process != getpid()) continue;
-      ended.wait(lock, [&] { return job->done; });
-      if (!job->error.empty()) std::fprintf(stderr, "ingot: a save in the background failed: %s\n", job->error.c_str());
-      job->error.clear();
-    }
+    const std::vector<std::shared_ptr<Job>> left = all;
+    lock.unlock();
+    for (const std::shared_ptr<Job>& job : left) Say(Finish(job));
+  }
+  static void Say(const std::string& error) {
+    if (!error.empty()) std::fprintf(stderr, "ingot: a save in the background failed: %s\n", error.c_str());
   }
 };
 
-BackgroundSave::~BackgroundSave() {
-  const std::string error = Finish();
-  if (!error.empty()) std::fprintf(stderr, "ingot: a save in the background failed: %s\n", error.c_str());
-}
+BackgroundSave::~BackgroundSave() { Jobs::Say(Finish()); }
 
-std::string BackgroundSave::Finish() {
-  if (!job_) return "";
-  if (job_->process != getpid())
-    thread_.detach();  // it never came along
-  else if (thread_.joinable())
-    thread_.join();
-  return Jobs::The().Remove(std::exchange(job_, nullptr));
-}
+std::string BackgroundSave::Finish() { return job_ ? Jobs::The().Finish(std::exchange(job_, nullptr)) : ""; }
 
 void BackgroundSave::Wait() {
   const std::string error = Finish();
@@ -113,9 +131,8 @@ void BackgroundSave::Copy(Checkpoint& c, ThreadPool& pool) {
 }
 
 void BackgroundSave::Start(Writing writing) {
-  auto job = std::make_shared<Job>();
-  Jobs::The().Add(job);
-  const auto run = [job, writing = std::move(writing)] {
+  job_ = std::make_shared<Job>();
+  Jobs::The().Start(job_, [job = job_, writing = std::move(writing)] {
     std::string error;
     try {
       writing();
@@ -124,18 +141,8 @@ void BackgroundSave::Start(Writing writing) {
     } catch (...) {
       error = "for a reason that has no name";
     }
-    Jobs& jobs = Jobs::The();
-    const std::lock_guard lock(jobs.mutex);
-    job->done = true;
-    job->error = error;
-    jobs.ended.notify_all();
-  };
-  job_ = job;
-  try {
-    thread_ = std::thread(run);
-  } catch (const std::system_error&) {  // the system gives no more threads: this one does the work
-    run();
-  }
+    Jobs::The().End(*job, error);
+  });
 }
 
 }  // namespace ingot

@@ -11,7 +11,6 @@
 
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "ingot/core/threads.h"
 #include "ingot/io/format.h"
@@ -40,7 +39,6 @@ class BackgroundSave {
 
   std::shared_ptr<Block> weights_, slots_;
   std::shared_ptr<Job> job_;
-  std::thread thread_;
 };
 
 }  // namespace ingot
