@@ -21,6 +21,9 @@ namespace fs = std::filesystem;
 
 constexpr useconds_t kWait = 2000;  // microseconds
 constexpr int kMostWaits = 30000;
+// As soon as this much has come, the disk is told to begin: else it idles until all is written, and Commit waits for
+// it.
+constexpr uint64_t kWriteOut = uint64_t{8} << 20;
 
 std::string FolderOf(const std::string& path) {
   const fs::path parent = fs::path(path).parent_path();
@@ -28,6 +31,12 @@ std::string FolderOf(const std::string& path) {
 }
 
 }  // namespace
+
+void MakeFolderOf(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(FolderOf(path), error);
+  if (error) Fail(path, ": its folder cannot be made: ", error.message());
+}
 
 // The name of the temporary is fixed, so that what a killed writer left behind is taken over by the next save, and it
 // is locked while it is written: of two savers of one file the second waits. A lock ends with its process.
@@ -77,7 +86,7 @@ AtomicFile::~AtomicFile() {
 void AtomicFile::Write(const void* data, size_t bytes) {
   const char* p = static_cast<const char*>(data);
   while (bytes) {
-    const ssize_t n = write(fd_, p, std::min<size_t>(bytes, size_t{1} << 30));
+    const ssize_t n = write(fd_, p, std::min<size_t>(bytes, kWriteOut));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0)
       Fail(temporary_, ": writing stopped after ", size_, " bytes: ", n ? std::strerror(errno) : "nothing was taken",
@@ -85,6 +94,11 @@ void AtomicFile::Write(const void* data, size_t bytes) {
     p += n;
     bytes -= static_cast<size_t>(n);
     size_ += static_cast<uint64_t>(n);
+    if (size_ - begun_ >= kWriteOut) {
+      // Nothing is waited for or promised here, and no error is lost: fsync says it.
+      sync_file_range(fd_, static_cast<off_t>(begun_), static_cast<off_t>(size_ - begun_), SYNC_FILE_RANGE_WRITE);
+      begun_ = size_;
+    }
   }
 }
 

@@ -12,6 +12,8 @@
 
 namespace ingot {
 
+void MakeFolderOf(const std::string& path);  // and those it lies in; nothing where it is there
+
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& target);
@@ -30,7 +32,7 @@ class AtomicFile {
  private:
   std::string target_, temporary_;
   int fd_ = -1;
-  uint64_t size_ = 0;
+  uint64_t size_ = 0, begun_ = 0;  // written; and as far as the disk was told
 };
 
 }  // namespace ingot

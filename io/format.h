@@ -6,6 +6,7 @@
 // To add a format: its functions below, and a line in checkpoint.cc.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,12 +15,20 @@
 #include "ingot/core/plan/layout.h"
 #include "ingot/io/fill.h"
 #include "ingot/io/load_report.h"
+#include "ingot/io/stored.h"
 #include "ingot/layers/network.h"
 #include "ingot/optim/optimizer.h"
 
 namespace ingot {
 
 class MappedFile;
+
+// Where a fit stood that was saved on its way: what train/fit_position.h makes of it is its own affair. Numbers by the
+// thousand are tensors.
+struct FitState {
+  std::shared_ptr<Json> about;
+  std::vector<StoredTensor> tensors;
+};
 
 struct Checkpoint {
   std::shared_ptr<Network> network;
@@ -34,7 +43,14 @@ struct Checkpoint {
   std::shared_ptr<const MappedFile> image;  // readers: the file, where weights may stay in it
   std::vector<Fill> pending;                // readers: what the slots are still to be filled with
   std::shared_ptr<Json> self_test;          // what train/selftest.h noted, to be written; null if nothing
+  std::shared_ptr<const FitState> fit;      // null if no fit was under way; .ingot files alone hold it
+  // To write: a copy of the weights, laid out as `layout` says. Null: what the variables hold is written.
+  std::shared_ptr<Block> copied;
 
+  const std::byte* values(const Variable& v) const {
+    if (!copied) return reinterpret_cast<const std::byte*>(v.data());
+    return copied->data() + layout.offset(static_cast<size_t>(layout.IndexOf(&v)));
+  }
   float* slot(size_t slot, size_t variable) const {
     return reinterpret_cast<float*>(slots->data() + slot * layout.slot_stride() + layout.offset(variable));
   }
@@ -56,36 +72,40 @@ struct ReadOptions {
   bool copy = false;  // weights into memory of their own, whatever the mode
 };
 
+// Writes a file whose every part is known; the weights are read where they lie as late as this.
+using Writing = std::function<void()>;
+
 struct Format {
   const char* extension;
   // Null where a file of this format holds weights alone.
   Checkpoint (*read)(const std::string& path, const ReadOptions& options);
   // Weights, and optimizer state where both have it, into a model that exists.
   void (*read_weights)(const std::string& path, const ReadOptions& options, Checkpoint& into);
-  void (*write)(const std::string& path, const Checkpoint& checkpoint);
+  // Describes the checkpoint; what comes back writes it, on any thread, and does not look at the network again.
+  Writing (*write)(const std::string& path, const Checkpoint& checkpoint);
 };
 // By the longest extension that fits; Error that lists them if none does.
 const Format& FormatOf(const std::string& path);
 
-void WriteIngot(const std::string& path, const Checkpoint& checkpoint);
+Writing WriteIngot(const std::string& path, const Checkpoint& checkpoint);
 Checkpoint ReadIngot(const std::string& path, const ReadOptions& options);
 void ReadIngotWeights(const std::string& path, const ReadOptions& options, Checkpoint& into);
 
-void WriteKeras(const std::string& path, const Checkpoint& checkpoint);
+Writing WriteKeras(const std::string& path, const Checkpoint& checkpoint);
 Checkpoint ReadKeras(const std::string& path, const ReadOptions& options);
 void ReadKerasWeightsOf(const std::string& path, const ReadOptions& options, Checkpoint& into);
 
-void WriteWeightsH5(const std::string& path, const Checkpoint& checkpoint);
+Writing WriteWeightsH5(const std::string& path, const Checkpoint& checkpoint);
 void ReadWeightsH5(const std::string& path, const ReadOptions& options,
                    Checkpoint& into);  // of the new layout or the legacy one
 
-void WriteH5(const std::string& path, const Checkpoint& checkpoint);
+Writing WriteH5(const std::string& path, const Checkpoint& checkpoint);
 Checkpoint ReadH5(const std::string& path, const ReadOptions& options);
 
-void WriteSafetensors(const std::string& path, const Checkpoint& checkpoint);
+Writing WriteSafetensors(const std::string& path, const Checkpoint& checkpoint);
 void ReadSafetensorsWeights(const std::string& path, const ReadOptions& options, Checkpoint& into);
 
-void WriteNpz(const std::string& path, const Checkpoint& checkpoint);
+Writing WriteNpz(const std::string& path, const Checkpoint& checkpoint);
 void ReadNpzWeights(const std::string& path, const ReadOptions& options, Checkpoint& into);
 
 }  // namespace ingot

@@ -58,6 +58,20 @@ uint64_t Number(const Json& object, const char* key, const std::string& where) {
   return object[key].get<uint64_t>();
 }
 
+// The position of a fit, its tensors behind `at`, which moves behind them.
+Json FitHeader(const FitState& fit, uint64_t& at) {
+  Json header = *fit.about;
+  header["tensors"] = Json::array();
+  for (const StoredTensor& t : fit.tensors) {
+    Json shape = Json::array();
+    for (const int64_t dim : t.shape) shape.push_back(dim);
+    header["tensors"].push_back(
+        {{"name", t.name}, {"dtype", Name(t.type)}, {"shape", shape}, {"offset", at}, {"bytes", t.bytes.size()}});
+    at = PageUp(at + t.bytes.size());
+  }
+  return header;
+}
+
 std::vector<Arena> ReadArenas(const Json& header, const Preamble& p, const std::string& path) {
   if (!header.contains("arenas") || !header["arenas"].is_array() || header["arenas"].empty())
     Fail(path, ": header lists no arenas");
@@ -103,7 +117,44 @@ void CheckTensors(const Json& header, const Layout& layout, uint64_t arena_bytes
 
 }  // namespace
 
-void WriteIngot(const std::string& path, const Checkpoint& c) {
+namespace {
+
+// Bytes of an arena, and where they go in the file.
+struct Piece {
+  uint64_t offset;
+  const void* data;
+  uint64_t bytes;
+};
+
+void WritePieces(const std::string& path, const Preamble& p, const std::string& header,
+                 const std::vector<Piece>& pieces) {
+  AtomicFile file(path);
+  file.Write(&p, sizeof p);
+  file.Write(header.data(), header.size());
+  file.PadTo(p.arenas);
+  Chunks checksums;
+  static constexpr std::byte kZeros[kPage] = {};
+  const auto write = [&](const void* data, size_t bytes) {
+    file.Write(data, bytes);
+    checksums.Add(data, bytes);
+  };
+  const auto pad = [&](uint64_t offset) {
+    while (file.size() < offset) write(kZeros, static_cast<size_t>(std::min<uint64_t>(kPage, offset - file.size())));
+  };
+  for (const Piece& piece : pieces) {
+    pad(piece.offset);
+    write(piece.data, piece.bytes);
+  }
+  pad(p.checksums);
+  const std::vector<uint32_t>& crcs = checksums.Finish();
+  file.Write(crcs.data(), crcs.size() * sizeof(uint32_t));
+  INGOT_CHECK(file.size() == p.file_bytes);
+  file.Commit();
+}
+
+}  // namespace
+
+Writing WriteIngot(const std::string& path, const Checkpoint& c) {
   const Layout& layout = c.layout;
   const std::vector<SlotSpec> slots = c.slots ? SlotsOf(*c.optimizer) : std::vector<SlotSpec>();
   Json header;
@@ -135,6 +186,7 @@ void WriteIngot(const std::string& path, const Checkpoint& c) {
       header["arenas"].push_back({{"name", slot.name}, {"offset", at}, {"bytes", layout.trainable_bytes()}});
       at = PageUp(at + layout.trainable_bytes());
     }
+    if (c.fit) header["fit"] = FitHeader(*c.fit, at);
     text = header.dump();
     p.arenas = PageUp(sizeof p + text.size());
     p.checksums = at;
@@ -151,42 +203,26 @@ void WriteIngot(const std::string& path, const Checkpoint& c) {
   p.header_crc = Crc32c(text.data(), text.size());
   p.preamble_crc = Crc32c(&p, offsetof(Preamble, preamble_crc));
 
-  AtomicFile file(path);
-  file.Write(&p, sizeof p);
-  file.Write(text.data(), text.size());
-  file.PadTo(p.arenas);
-  Chunks checksums;
-  static constexpr std::byte kZeros[kPage] = {};
-  const auto write = [&](const void* data, size_t bytes) {
-    file.Write(data, bytes);
-    checksums.Add(data, bytes);
-  };
-  const auto pad = [&](uint64_t offset) {
-    while (file.size() < offset) write(kZeros, static_cast<size_t>(std::min<uint64_t>(kPage, offset - file.size())));
-  };
-  if (layout.Contiguous() && !layout.variables().empty()) {
-    write(layout.variables()[0]->arena->data(), layout.bytes());
-  } else {  // some weights live with another model: in the order of the layout, one by one
-    std::vector<size_t> order(layout.variables().size());
-    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return layout.offset(a) < layout.offset(b); });
-    for (const size_t i : order) {
-      pad(p.arenas + layout.offset(i));
-      write(layout.variables()[i]->data(), layout.variables()[i]->bytes());
-    }
-    pad(p.arenas + layout.bytes());
+  std::vector<Piece> pieces;
+  if (layout.variables().empty()) {
+  } else if (c.copied || layout.Contiguous()) {
+    pieces.push_back({p.arenas, c.copied ? c.copied->data() : layout.variables()[0]->arena->data(), layout.bytes()});
+  } else {  // some weights live with another model: one by one
+    for (size_t i = 0; i < layout.variables().size(); ++i)
+      pieces.push_back({p.arenas + layout.offset(i), layout.variables()[i]->data(), layout.variables()[i]->bytes()});
   }
-  uint64_t at = PageUp(p.arenas + layout.bytes());
-  for (size_t s = 0; s < slots.size(); ++s) {
-    pad(at);
-    write(c.slots->data() + s * layout.slot_stride(), layout.trainable_bytes());
-    at = PageUp(at + layout.trainable_bytes());
-  }
-  pad(p.checksums);
-  const std::vector<uint32_t>& crcs = checksums.Finish();
-  file.Write(crcs.data(), crcs.size() * sizeof(uint32_t));
-  INGOT_CHECK(file.size() == p.file_bytes);
-  file.Commit();
+  for (size_t s = 0; s < slots.size(); ++s)
+    pieces.push_back({header["arenas"][s + 1]["offset"].get<uint64_t>(), c.slots->data() + s * layout.slot_stride(),
+                      layout.trainable_bytes()});
+  for (size_t i = 0; c.fit && i < c.fit->tensors.size(); ++i)
+    pieces.push_back({header["fit"]["tensors"][i]["offset"].get<uint64_t>(), c.fit->tensors[i].bytes.data(),
+                      c.fit->tensors[i].bytes.size()});
+  std::sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) { return a.offset < b.offset; });
+  // What the pieces lie in is kept; not the network, which goes on being used.
+  std::vector<std::shared_ptr<const void>> owners = {c.copied, c.slots, c.fit};
+  if (!c.copied)
+    for (const VariablePtr& v : layout.variables()) owners.push_back(v->arena);
+  return [path, p, text, pieces, owners] { WritePieces(path, p, text, pieces); };
 }
 
 IngotFile OpenIngot(const std::string& path, LoadMode mode, LoadReport* report) {
@@ -215,6 +251,42 @@ IngotFile OpenIngot(const std::string& path, LoadMode mode, LoadReport* report) 
   if (!o.header.is_object() || !o.header.contains("model")) Fail(path, ": header has no model");
   o.arenas = ReadArenas(o.header, p, path);
   return o;
+}
+
+namespace {
+
+StoredType StoredTypeNamed(const std::string& name, const std::string& where) {
+  for (const StoredType type : {StoredType::kFloat32, StoredType::kFloat64, StoredType::kInt32, StoredType::kUint8})
+    if (name == Name(type)) return type;
+  Fail(where, ": its dtype is '", name, "'; float32, float64, int32 and uint8 are known there");
+}
+
+}  // namespace
+
+std::shared_ptr<const FitState> IngotFit(const IngotFile& o, const std::string& path) {
+  if (!o.header.contains("fit") || o.header["fit"].is_null()) return nullptr;
+  const Json& json = o.header["fit"];
+  if (!json.is_object() || !json.contains("tensors") || !json["tensors"].is_array())
+    Fail(path, ": 'fit' of the header is damaged, it lists no tensors");
+  auto fit = std::make_shared<FitState>();
+  fit->about = std::make_shared<Json>(json);
+  fit->about->erase("tensors");
+  uint64_t end = o.arenas.back().offset + o.arenas.back().bytes;
+  for (const Json& j : json["tensors"]) {
+    const std::string where = path + ", fit, tensor " + std::to_string(fit->tensors.size());
+    Fields f = Fields::Reader(j, where);
+    std::string name, dtype;
+    Shape shape;
+    f("name", name), f("dtype", dtype), f("shape", shape);
+    const StoredType type = StoredTypeNamed(dtype, where);
+    const uint64_t offset = Number(j, "offset", where), bytes = Number(j, "bytes", where);
+    if (offset % kPage || offset < end || offset > o.preamble.checksums || bytes > o.preamble.checksums - offset ||
+        bytes != CheckedBytes(shape, type, o.preamble.checksums - offset, where))
+      Fail(where, ": overlaps another, leaves the file, or has not the size of its shape; the file is damaged");
+    end = offset + bytes;
+    fit->tensors.push_back({name, type, shape, o.file->bytes().subspan(offset, bytes), o.file});
+  }
+  return fit;
 }
 
 int64_t IngotIterations(const IngotFile& o, const std::string& path) {
@@ -302,6 +374,7 @@ Checkpoint ReadIngot(const std::string& path, const ReadOptions& options) {
   c.seed = SeedFrom(seed);
   if (!c.seed) Fail(path, ": 'seed' is not a number of 64 bits");
   c.SetIterations(IngotIterations(opened, path), path);
+  if (c.optimizer) c.fit = IngotFit(opened, path);
   return c;
 }
 
@@ -310,6 +383,7 @@ void ReadIngotWeights(const std::string& path, const ReadOptions& options, Check
   if (!options.copy) into.image = file.file;
   std::vector<StoredTensor> tensors = IngotWeights(file, path);
   if (into.optimizer && file.compiled()) {  // a model that was not has no state to give
+    into.fit = IngotFit(file, path);
     const std::vector<std::string> own = into.layout.names();
     std::set<std::string> trained;
     for (const size_t i : TrainedVariables(*into.network, into.layout)) trained.insert(own[i]);

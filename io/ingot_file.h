@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "ingot/core/fields.h"
+#include "ingot/io/format.h"
 #include "ingot/io/mapped_file.h"
 #include "ingot/io/stored.h"
 
@@ -49,6 +50,8 @@ IngotFile OpenIngot(const std::string& path, LoadMode mode = LoadMode::kShare, L
 std::vector<StoredTensor> IngotWeights(const IngotFile& file, const std::string& path);
 // What arena `slot` (from 1) holds for a weight; none where it holds nothing for it. REQUIRES: of IngotWeights
 std::optional<StoredTensor> IngotSlot(const IngotFile& file, size_t slot, const StoredTensor& weight);
+// Null where the file was not saved by a fit on its way.
+std::shared_ptr<const FitState> IngotFit(const IngotFile& file, const std::string& path);
 int64_t IngotIterations(const IngotFile& file, const std::string& path);
 
 }  // namespace ingot

@@ -125,21 +125,22 @@ void ReadKerasWeightsOf(const std::string& path, const ReadOptions& options, Che
   ReadKerasTree(WeightsOf(zip, path), MetadataOf(zip, "keras_version", path), into, path);
 }
 
-void WriteKeras(const std::string& path, const Checkpoint& c) {
+Writing WriteKeras(const std::string& path, const Checkpoint& c) {
   Json config = ConfigOf(c);
   if (c.compile) config["compile_config"] = *c.compile;
   const std::string text = config.dump();
   const std::string metadata =
       Json{{"keras_version", kKerasVersion}, {"date_saved", Today()}, {kSeed, std::to_string(c.seed.value_or(0))}}
           .dump();
-  const Hdf5Node tree = KerasTree(c);
-  AtomicFile file(path);
-  ZipWriter zip(file.sink());
-  zip.Add("metadata.json", [&](const Sink& sink) { sink(metadata.data(), metadata.size()); });
-  zip.Add("config.json", [&](const Sink& sink) { sink(text.data(), text.size()); });
-  zip.Add("model.weights.h5", [&](const Sink& sink) { WriteHdf5(tree, sink); });
-  zip.Finish();
-  file.Commit();
+  return [path, text, metadata, tree = KerasTree(c)] {
+    AtomicFile file(path);
+    ZipWriter zip(file.sink());
+    zip.Add("metadata.json", [&](const Sink& sink) { sink(metadata.data(), metadata.size()); });
+    zip.Add("config.json", [&](const Sink& sink) { sink(text.data(), text.size()); });
+    zip.Add("model.weights.h5", [&](const Sink& sink) { WriteHdf5(tree, sink); });
+    zip.Finish();
+    file.Commit();
+  };
 }
 
 void ReadWeightsH5(const std::string& path, const ReadOptions& options, Checkpoint& into) {
@@ -152,12 +153,19 @@ void ReadWeightsH5(const std::string& path, const ReadOptions& options, Checkpoi
     ReadKerasTree(root, "", into, path);
 }
 
-void WriteWeightsH5(const std::string& path, const Checkpoint& c) {
-  const Hdf5Node tree = KerasTree(c);
-  AtomicFile file(path);
-  WriteHdf5(tree, file.sink());
-  file.Commit();
+namespace {
+
+Writing WriteTree(const std::string& path, Hdf5Node tree) {
+  return [path, tree = std::move(tree)] {
+    AtomicFile file(path);
+    WriteHdf5(tree, file.sink());
+    file.Commit();
+  };
 }
+
+}  // namespace
+
+Writing WriteWeightsH5(const std::string& path, const Checkpoint& c) { return WriteTree(path, KerasTree(c)); }
 
 Checkpoint ReadH5(const std::string& path, const ReadOptions& options) {
   const auto file = MappedFile::Open(path, options.mode, options.report);
@@ -180,7 +188,7 @@ Checkpoint ReadH5(const std::string& path, const ReadOptions& options) {
   return c;
 }
 
-void WriteH5(const std::string& path, const Checkpoint& c) {
+Writing WriteH5(const std::string& path, const Checkpoint& c) {
   Hdf5Node root;
   root.attributes["keras_version"] = kKerasVersion;
   root.attributes["backend"] = "tensorflow";
@@ -193,9 +201,7 @@ void WriteH5(const std::string& path, const Checkpoint& c) {
     root.attributes["training_config"] = training.dump();
   }
   AddLegacyTree(c, root);
-  AtomicFile file(path);
-  WriteHdf5(root, file.sink());
-  file.Commit();
+  return WriteTree(path, std::move(root));
 }
 
 }  // namespace ingot

@@ -129,7 +129,7 @@ void AddLegacyTree(const Checkpoint& c, Hdf5Node& root) {
     std::vector<std::string> names;
     for (const VariablePtr& v : variables) names.push_back(v->layer + "/" + v->name);
     names = UniqueNames(names);  // layers in different models of a model may share a name
-    for (size_t i = 0; i < names.size(); ++i) group.child(names[i]).tensor = StoredVariable(*variables[i]);
+    for (size_t i = 0; i < names.size(); ++i) group.child(names[i]).tensor = StoredVariable(c, *variables[i]);
     SetNames(group, "weight_names", names);
   }
   SetNames(weights, "layer_names", layer_names);

@@ -59,9 +59,9 @@ float StoredNumber(const StoredTensor& t, const std::string& where) {
   return value;
 }
 
-StoredTensor StoredVariable(const Variable& v) {
-  return {v.layer + "/" + v.name, StoredAs(v.dtype), v.shape,
-          Bytes(reinterpret_cast<const std::byte*>(v.data()), v.bytes()), v.arena};
+StoredTensor StoredVariable(const Checkpoint& c, const Variable& v) {
+  return {v.layer + "/" + v.name, StoredAs(v.dtype), v.shape, Bytes(c.values(v), v.bytes()),
+          c.copied ? c.copied : v.arena};
 }
 
 std::string OptimizerName(const OptimizerDef& def) { return def.name.empty() ? SnakeCase(def.class_name()) : def.name; }

@@ -15,7 +15,7 @@
 namespace ingot {
 
 // What a weight holds, in place. REQUIRES: the variable is placed and outlives what comes back
-StoredTensor StoredVariable(const Variable& variable);
+StoredTensor StoredVariable(const Checkpoint& checkpoint, const Variable& variable);
 
 StoredTensor StoredScalar(const std::string& name, int32_t value);
 StoredTensor StoredScalar(const std::string& name, int64_t value);

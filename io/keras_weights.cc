@@ -75,7 +75,7 @@ Hdf5Node KerasTree(const Checkpoint& c) {
     Hdf5Node& vars = root.child(group.path.empty() ? "vars" : group.path + "/vars");
     vars.attributes["name"] = group.layer ? group.layer.name() : c.network->name;
     for (size_t i = 0; i < group.variables.size(); ++i)
-      vars.child(std::to_string(i)).tensor = StoredVariable(*group.variables[i]);
+      vars.child(std::to_string(i)).tensor = StoredVariable(c, *group.variables[i]);
   }
   if (!c.optimizer) return root;
   Hdf5Node& vars = root.child("optimizer/vars");

@@ -21,7 +21,7 @@ std::vector<StoredTensor> NamedTensors(const Checkpoint& c) {
   std::vector<StoredTensor> tensors;
   const std::vector<std::string> names = c.layout.names();
   for (size_t i = 0; i < names.size(); ++i) {
-    tensors.push_back(StoredVariable(*c.layout.variables()[i]));
+    tensors.push_back(StoredVariable(c, *c.layout.variables()[i]));
     tensors.back().name = names[i];
   }
   if (!c.optimizer) return tensors;
@@ -78,10 +78,12 @@ void TakeNamed(const std::vector<StoredTensor>& tensors, Checkpoint& into, const
   matches.Finish(into, where);
 }
 
-void WriteSafetensors(const std::string& path, const Checkpoint& c) {
-  AtomicFile file(path);
-  WriteSafetensors(WithChecksums({{{"format", "ingot"}, {"model", c.network->name}}, NamedTensors(c)}), file.sink());
-  file.Commit();
+Writing WriteSafetensors(const std::string& path, const Checkpoint& c) {
+  return [path, holds = Safetensors{{{"format", "ingot"}, {"model", c.network->name}}, NamedTensors(c)}] {
+    AtomicFile file(path);
+    WriteSafetensors(WithChecksums(holds), file.sink());
+    file.Commit();
+  };
 }
 
 void ReadSafetensorsWeights(const std::string& path, const ReadOptions& options, Checkpoint& into) {
@@ -90,10 +92,12 @@ void ReadSafetensorsWeights(const std::string& path, const ReadOptions& options,
   TakeNamed(ReadSafetensors(file->bytes(), file, path).tensors, into, path);
 }
 
-void WriteNpz(const std::string& path, const Checkpoint& c) {
-  AtomicFile file(path);
-  WriteNpz(NamedTensors(c), file.sink());
-  file.Commit();
+Writing WriteNpz(const std::string& path, const Checkpoint& c) {
+  return [path, tensors = NamedTensors(c)] {
+    AtomicFile file(path);
+    WriteNpz(tensors, file.sink());
+    file.Commit();
+  };
 }
 
 void ReadNpzWeights(const std::string& path, const ReadOptions& options, Checkpoint& into) {

@@ -57,8 +57,11 @@ void Warn(const std::string& name, VerifyReport& report) {
   report.warnings.push_back("'" + name + "' holds values that are not finite");
 }
 
+constexpr char kOfFit[] = "the state of the fit, ";
+
 // "slot momentum of dense/kernel"
 std::string Described(const std::string& name) {
+  if (name.starts_with(kOfFit)) return name;
   constexpr std::string_view kPrefix = "optimizer/";
   const size_t slash = name.find('/', kPrefix.size());
   if (!name.starts_with(kPrefix) || slash == std::string::npos) return "weight " + name;
@@ -109,6 +112,11 @@ class Arenas {
     for (const StoredTensor& t : contents.tensors) {
       const auto offset = static_cast<uint64_t>(t.bytes.data() - all.data());
       if (t.owner == contents.file) places_.push_back({offset, t.bytes.size(), &t});  // else from the header
+    }
+    if (const auto fit = IngotFit(o, path)) fit_ = fit->tensors;
+    for (StoredTensor& t : fit_) {
+      t.name = kOfFit + t.name;
+      places_.push_back({static_cast<uint64_t>(t.bytes.data() - o.file->bytes().data()), t.bytes.size(), &t});
     }
     std::sort(places_.begin(), places_.end(), [](const Place& a, const Place& b) { return a.offset < b.offset; });
     chunks_ = (end_ - begin_ + kIngotChunk - 1) / kIngotChunk;
@@ -212,6 +220,11 @@ class Arenas {
       Zero(at, arena.offset, "between arenas");
       at = arena.offset + arena.bytes;
     }
+    for (const StoredTensor& t : fit_) {
+      const auto offset = static_cast<uint64_t>(t.bytes.data() - o_.file->bytes().data());
+      Zero(at, offset, "behind the arenas");
+      at = offset + t.bytes.size();
+    }
     Zero(at, end_, "behind the arenas");
   }
   void Zero(uint64_t first, uint64_t last, const char* which) const {
@@ -224,6 +237,7 @@ class Arenas {
 
   const std::string& path_;
   const IngotFile& o_;
+  std::vector<StoredTensor> fit_;
   uint64_t begin_, end_, chunks_ = 0;
   std::vector<uint32_t> table_;
   std::vector<Place> places_;  // by offset

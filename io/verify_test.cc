@@ -131,6 +131,28 @@ TEST_F(Verify, EveryDamagedByteOfANativeFileIsFound) {
   EXPECT_EQ(Refusal(file), "");
 }
 
+// A file that a callback saved holds the position of the fit too.
+TEST_F(Verify, WhatAFitLeavesIsCheckedToo) {
+  const std::string file = path("m.ingot");
+  Model model = Small();
+  const Array x({8, 4}), y({8, 2});
+  model.fit(x, y, {.callbacks = {OnEpochEnd([&](Model& m, int, const Logs&) { m.save(file); })}});
+  EXPECT_EQ(Refusal(file), "");
+  const IngotFile opened = OpenIngot(file);
+  const auto fit = IngotFit(opened, file);
+  ASSERT_TRUE(fit);
+  for (const StoredTensor& t : fit->tensors) {
+    if (t.bytes.empty()) continue;
+    const auto at = static_cast<uint64_t>(t.bytes.data() - opened.file->bytes().data());
+    Flip(file, at, 3);
+    EXPECT_NE(Refusal(file).find("in the state of the fit, " + t.name), std::string::npos) << Refusal(file);
+    Flip(file, at, 3);
+    Flip(file, at + t.bytes.size(), 0);  // what follows up to the page
+    EXPECT_NE(Refusal(file), "");
+    Flip(file, at + t.bytes.size(), 0);
+  }
+}
+
 TEST_F(Verify, WhatOneBitDoesNotExplainNamesAllTensorsOfTheChunk) {
   const std::string file = path("m.ingot");
   Small().save(file);

@@ -9,6 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "ingot/core/array.h"
+#include "ingot/core/fields.h"
+
 namespace ingot {
 
 class Model;
@@ -23,6 +26,9 @@ class Callback {
   virtual void on_epoch_end(Model&, int /*epoch*/, const Logs&) {}
   virtual void on_train_batch_begin(Model&, int64_t /*batch*/) {}
   virtual void on_train_batch_end(Model&, int64_t /*batch*/, const Logs&) {}
+  // What it must not forget when training is interrupted: the same lines write it, for a file saved meanwhile, and read
+  // it back, behind on_train_begin of the fit that goes on. Arrays are written later: put copies there of what changes.
+  virtual void state(Fields&, std::vector<Array>& /*arrays*/) {}
 };
 using CallbackPtr = std::shared_ptr<Callback>;
 using Callbacks = std::vector<CallbackPtr>;
@@ -37,6 +43,39 @@ struct EarlyStoppingOptions {
   int start_from_epoch = 0;
 };
 CallbackPtr EarlyStopping(const EarlyStoppingOptions& options = {});
+
+// Ends training when the running loss is no longer a number: gracefully, on_train_end and all, or by an Error.
+struct TerminateOnNaNOptions {
+  bool raise_error = false;
+};
+CallbackPtr TerminateOnNaN(const TerminateOnNaNOptions& options = {});
+
+// Saves the model to a path made of the epoch, the batch and the logs, as Python would write them:
+//   ModelCheckpoint("best-{epoch:02d}-{val_loss:.2f}.keras", {.save_best_only = true})
+// Where Keras warns that what is monitored is not in the logs, and saves, this is an Error: val_loss with a save_freq
+// in batches, for one. Folders are made as needed.
+struct ModelCheckpointOptions {
+  std::string monitor = "val_loss";
+  bool save_best_only = false;
+  bool save_weights_only = false;  // to .weights.h5, .safetensors or .npz; else to a format that holds models
+  std::string mode = "auto";       // or "min", "max"
+  int save_freq = 0;               // every so many batches; 0: behind each epoch
+  double initial_value_threshold = std::numeric_limits<double>::quiet_NaN();  // what the first must beat
+  bool background = false;                                                    // as SaveOptions has it
+};
+CallbackPtr ModelCheckpoint(const std::string& path, const ModelCheckpointOptions& options = {});
+
+// Makes fit survive an interruption, whatever it is. The file (.ingot) holds all of it; where it is there when fit
+// begins, fit goes on from it, in the middle of the epoch, and ends with the weights, the state and the history, to the
+// bit, of a fit that was never interrupted. The program is simply started again: the same model, compiled; the same
+// data and options (epochs may be more); the same callbacks, whose state comes along (Callback::state). Files need no
+// double: a save replaces the one before it whole, or not at all.
+struct BackupAndRestoreOptions {
+  int save_freq = 0;              // every so many batches; 0: behind each epoch
+  bool delete_checkpoint = true;  // when training ends
+  bool background = true;         // as SaveOptions has it
+};
+CallbackPtr BackupAndRestore(const std::string& path, const BackupAndRestoreOptions& options = {});
 
 // A function behind each epoch.
 CallbackPtr OnEpochEnd(std::function<void(Model&, int epoch, const Logs&)> fn);

@@ -8,8 +8,10 @@
 #include <cmath>
 #include <cstdio>
 #include <numeric>
+#include <utility>
 
 #include "ingot/train/check.h"
+#include "ingot/train/fit_position.h"
 #include "ingot/train/trainer.h"
 
 namespace ingot {
@@ -84,6 +86,46 @@ void Append(History& history, const std::string& name, double value) {
   history.history.push_back({name, {value}});
 }
 
+// Calls the callbacks, hook after hook. Where the fit goes on from a file, what was called before that was saved is
+// left out, and what was not comes first.
+class Calls {
+ public:
+  explicit Calls(FitRun& run) : run_(run), callbacks_(run.options.callbacks) {}
+
+  void GoOn() { behind_ = true, from_ = run_.hook, next_ = run_.callback + 1; }
+  bool behind() const { return behind_; }  // what comes now was done before the file was saved
+
+  template <class F>
+  void operator()(Hook hook, const F& call) {
+    const bool here = behind_ && hook == from_;
+    if (behind_ && !here && hook != Hook::kTrainEnd) return;
+    behind_ = false;
+    run_.hook = hook;
+    for (run_.callback = here ? next_ : 0; run_.callback < callbacks_.size(); ++run_.callback)
+      call(*callbacks_[run_.callback]);
+  }
+
+ private:
+  FitRun& run_;
+  const Callbacks& callbacks_;
+  bool behind_ = false;
+  Hook from_ = Hook::kTrainBegin;
+  size_t next_ = 0;
+};
+
+// While there is one, a save says where the fit stands.
+class Running {
+ public:
+  Running(ModelState& s, const FitRun& run) : s_(s), before_(std::exchange(s.run, &run)) {}
+  ~Running() { s_.run = before_; }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+ private:
+  ModelState& s_;
+  const FitRun* before_;
+};
+
 // As Keras: classes weigh the rows of one target of labels, or of one row of numbers each.
 void CheckClassWeight(const ModelState& s, const Dataset& data, const std::map<int, float>& class_weight) {
   if (class_weight.empty()) return;
@@ -141,57 +183,81 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
 
   const int64_t rows = data.rows(), per_pass = (rows + o.batch_size - 1) / o.batch_size;
   const int64_t steps = o.steps_per_epoch ? o.steps_per_epoch : per_pass;
+  if (o.resume && !s.position)
+    Fail("fit: model '", name(),
+         "' has no position to go on from; load an .ingot file that a callback saved during fit, ",
+         "or leave resume out to begin anew");
+  if (!o.resume) s.position.reset();
   std::vector<int64_t> order(o.shuffle ? static_cast<size_t>(rows) : 0);
-  int64_t pass = -1;  // through the data, the one `order` is for
+  int64_t ordered = -1;  // the pass through the data that `order` is for
   Progress progress(o.verbose, o.epochs, steps);
   // The plan is made, and data that do not fit are named, before anything is printed.
-  s.session.Find(s, Mode::kTrain, data, std::min<int64_t>(rows, o.batch_size),
-                 !data.sample_weight.empty() || !o.class_weight.empty(), !s.optimizer().def().apply_due(s.iterations));
-  History history;
-  constexpr int64_t kMostReserved = 1 << 20;
-  history.batch_loss.reserve(
-      static_cast<size_t>(std::min(kMostReserved, steps * std::max(0, o.epochs - o.initial_epoch))));
-  Logs logs;
+  const auto plan = [&]() -> Program& {
+    return s.session.Find(s, Mode::kTrain, data, std::min<int64_t>(rows, o.batch_size),
+                          !data.sample_weight.empty() || !o.class_weight.empty(),
+                          !s.optimizer().def().apply_due(s.iterations));
+  };
+  plan();
+  FitRun run{*this, o, data, steps};
+  const Running running(s, run);
+  Calls calls(run);
+  History& history = run.history;
+  Logs logs, epoch_logs;
   stop_training = false;
-  for (const CallbackPtr& c : o.callbacks) c->on_train_begin(*this);
-  for (int epoch = o.initial_epoch; epoch < o.epochs && !stop_training; ++epoch) {
-    for (const CallbackPtr& c : o.callbacks) c->on_epoch_begin(*this, epoch);
-    progress.Begin(epoch);
-    ResetMetrics(s, Mode::kTrain);
-    int64_t done = 0;
-    for (int64_t step = 0; step < steps && !stop_training; ++step) {
-      // With steps_per_epoch an epoch goes on in the data where the one before it stopped.
-      const int64_t at = epoch * steps + step, first = at % per_pass * o.batch_size;
-      if (o.shuffle && at / per_pass != pass) {
-        pass = at / per_pass;
-        Shuffle(order, s.seed, s.iterations - at % per_pass);
+  calls(Hook::kTrainBegin, [&](Callback& c) { c.on_train_begin(*this); });
+  run.epoch = o.initial_epoch;
+  if (const auto position = std::exchange(s.position, nullptr)) {
+    s.session.Bind(s, plan());
+    GoOn(*position, s, run);
+    calls.GoOn();
+    for (const auto& [key, values] : history.history) epoch_logs.emplace_back(key, values.back());
+  }
+  constexpr int64_t kMostReserved = 1 << 20;
+  history.batch_loss.reserve(history.batch_loss.size() +
+                             static_cast<size_t>(std::min(kMostReserved, steps * std::max(0, o.epochs - run.epoch))));
+  for (; run.epoch < o.epochs && (!stop_training || calls.behind()); ++run.epoch) {
+    if (!calls.behind()) run.step = 0;
+    calls(Hook::kEpochBegin, [&](Callback& c) { c.on_epoch_begin(*this, run.epoch); });
+    progress.Begin(run.epoch);
+    if (!calls.behind()) ResetMetrics(s, Mode::kTrain);
+    for (; run.step < steps && (!stop_training || calls.behind()); ++run.step) {
+      if (run.hook == Hook::kEpochEnd && calls.behind()) break;
+      calls(Hook::kBatchBegin, [&](Callback& c) { c.on_train_batch_begin(*this, run.step); });
+      if (!calls.behind()) {
+        // With steps_per_epoch an epoch goes on in the data where the one before it stopped.
+        const int64_t at = run.epoch * steps + run.step, pass = at / per_pass, first = at % per_pass * o.batch_size;
+        if (o.shuffle && pass != ordered) {
+          if (pass != run.pass) run.pass = pass, run.pass_steps = s.iterations - at % per_pass;
+          Shuffle(order, s.seed, run.pass_steps);
+          ordered = pass;
+        }
+        RunStep(s, s.session, Mode::kTrain, data,
+                {o.shuffle ? order.data() : nullptr, first, std::min(rows, first + o.batch_size)}, &o.class_weight,
+                o.find_nan);
+        history.batch_loss.push_back(MeanLoss(s));
       }
-      for (const CallbackPtr& c : o.callbacks) c->on_train_batch_begin(*this, step);
-      RunStep(s, s.session, Mode::kTrain, data,
-              {o.shuffle ? order.data() : nullptr, first, std::min(rows, first + o.batch_size)}, &o.class_weight,
-              o.find_nan);
-      history.batch_loss.push_back(MeanLoss(s));
-      ++done;
       const bool draw = progress.Due();
       if (draw || !o.callbacks.empty()) ReadLogs(s, Mode::kTrain, logs);  // nobody looks otherwise
-      for (const CallbackPtr& c : o.callbacks) c->on_train_batch_end(*this, step, logs);
-      if (draw) progress.Step(done, logs);
+      calls(Hook::kBatchEnd, [&](Callback& c) { c.on_train_batch_end(*this, run.step, logs); });
+      if (draw) progress.Step(run.step + 1, logs);
     }
-    ReadLogs(s, Mode::kTrain, logs);
-    Logs epoch_logs = logs;
-    if (validates) {
-      const Logs val = evaluate(validation, o.validation_batch_size ? o.validation_batch_size : o.batch_size);
-      for (const auto& [name, value] : val) epoch_logs.emplace_back("val_" + name, value);
+    if (!calls.behind()) {
+      ReadLogs(s, Mode::kTrain, logs);
+      epoch_logs = logs;
+      if (validates) {
+        const Logs val = evaluate(validation, o.validation_batch_size ? o.validation_batch_size : o.batch_size);
+        for (const auto& [key, value] : val) epoch_logs.emplace_back("val_" + key, value);
+      }
+      history.epoch.push_back(run.epoch);
+      for (const auto& [key, value] : epoch_logs) Append(history, key, value);
     }
-    progress.End(done, epoch_logs);
-    history.epoch.push_back(epoch);
-    for (const auto& [name, value] : epoch_logs) Append(history, name, value);
-    for (const CallbackPtr& c : o.callbacks) c->on_epoch_end(*this, epoch, epoch_logs);
+    progress.End(run.step, epoch_logs);
+    calls(Hook::kEpochEnd, [&](Callback& c) { c.on_epoch_end(*this, run.epoch, epoch_logs); });
   }
   const bool trained = s.iterations > 0 && s.slots.size() > 0;
   if (s.optimizer().def().common.use_ema && trained && o.epochs > o.initial_epoch) s.TakeAverages();  // as Keras does
-  for (const CallbackPtr& c : o.callbacks) c->on_train_end(*this, logs);
-  return history;
+  calls(Hook::kTrainEnd, [&](Callback& c) { c.on_train_end(*this, epoch_logs); });
+  return std::move(history);
 }
 
 }  // namespace ingot

@@ -164,6 +164,7 @@ void Model::compile(const CompileOptions& options) {
   s.slots = Block();
   s.pending.clear();
   s.slots_ready = false;
+  s.position.reset();
   s.metrics.clear();
   s.session.Clear();
   for (Block& block : s.session.state_) block = Block();

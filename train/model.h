@@ -82,15 +82,25 @@ struct FitOptions {
   int steps_per_epoch = 0;  // 0: all rows once; else epochs follow one another through the data, again and again
   int validation_batch_size = 0;
   bool find_nan = false;  // check every step; a NaN is an Error that names the layer
-};
-
-struct SaveOptions {
-  bool self_test = false;  // .ingot: notes what the model computes now, for `ingot verify --run` to repeat
+  // Goes on from where a fit stood when one of its callbacks saved the model to the .ingot file that this one was
+  // loaded from: in the middle of the epoch, with the state of the callbacks (Callback::state), and with the history so
+  // far. Error where the model has no such position, or where data, batch_size, steps or shuffle differ; epochs may.
+  // Without it a loaded model begins a new fit. (BackupAndRestore does all of this by itself.)
+  bool resume = false;
 };
 
 struct Gradients {
   double loss = 0;
   Arrays weights;  // in get_weights order; zeros where a weight is not trained
+};
+
+struct SaveOptions {
+  // Returns as soon as weights and optimizer state are copied; a thread of its own writes the file. It takes memory for
+  // the copy, which is kept for the next save. The next save of this model, or wait_for_save(), waits until the file is
+  // written, and throws if that failed; the end of the model or of the process waits too, and says it on stderr.
+  // Until then the file is the old one, also for load_model in this process.
+  bool background = false;
+  bool self_test = false;  // .ingot: notes what the model computes now, for `ingot verify --run` to repeat
 };
 
 struct ModelState;
@@ -157,7 +167,9 @@ class Model {
   Vjp vjp(const Arrays& x, const Arrays& cotangents);
 
   // All of it to a file, atomically: at every instant the file is the old one or the new one. Format by extension.
+  // From a callback to .ingot the position of the fit comes along: see FitOptions::resume.
   void save(const std::string& path, const SaveOptions& options = {});
+  void wait_for_save();  // until a save in the background is done; Error if it failed
   // Weights, and the optimizer's state where model and file have it. What is missing, left over or of another shape
   // is an Error that lists it, and the model is as it was. Weights are copied, or else stay in the file (kMap, kShare)
   // where it holds them as they are used.

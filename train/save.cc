@@ -6,6 +6,7 @@
 
 #include "ingot/io/format.h"
 #include "ingot/train/compile_config.h"
+#include "ingot/train/fit_position.h"
 #include "ingot/train/selftest.h"
 #include "ingot/train/trainer.h"
 
@@ -28,10 +29,12 @@ Checkpoint CheckpointOf(ModelState& s) {
   }
   s.FillSlots();
   if (s.slots.size()) c.slots = std::shared_ptr<Block>(&s.slots, [](Block*) {});
+  if (s.run) c.fit = PositionOf(s, *s.run);
   return c;
 }
 
 void TakeState(ModelState& s, Checkpoint& c) {
+  s.position = c.fit;
   if (!c.has_state) return;
   s.iterations = c.iterations;
   if (c.learning_rate && !s.optimizer().def().learning_rate.schedule()) s.learning_rate = c.learning_rate;
@@ -60,12 +63,18 @@ void Model::save(const std::string& path, const SaveOptions& options) {
     Fail(path, ": model '", name(), "' has no weights yet to save; call fit or predict, or begin with Input({...})");
   if (options.self_test && std::string_view(format.extension) != ".ingot")
     Fail(path, ": only an .ingot file holds a self-test; save to one, or without");
-  WithPath(path, [&] {
+  s.background.Wait();
+  const Writing writing = WithPath(path, [&] {
     Checkpoint c = CheckpointOf(s);
     if (options.self_test) c.self_test = NoteSelfTest(*this);
-    format.write(path, c);
+    if (options.background) s.background.Copy(c, s.pool ? *s.pool : ThreadPool::Default());
+    return format.write(path, c);
   });
+  const auto write = [path, writing] { WithPath(path, writing); };
+  options.background ? s.background.Start(write) : write();
 }
+
+void Model::wait_for_save() { state().background.Wait(); }
 
 Model load_model(const std::string& path, const LoadOptions& options) {
   return WithPath(path, [&] {

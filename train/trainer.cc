@@ -177,6 +177,7 @@ void ReadLogs(ModelState& model, Mode mode, Logs& logs) {
   const std::byte* state = model.session.state_[static_cast<size_t>(mode)].data();
   for (const auto& p : model.session.programs_) {
     if (p->mode != mode) continue;
+    if (!p->metrics.empty() && !p->plan->operand(p->metrics[0].state).data) continue;  // made, and not run yet
     for (size_t i = 0; i < model.metrics.size(); ++i) {
       const auto& cell = p->metrics[i];
       const Operand o = p->plan->operand(cell.state);

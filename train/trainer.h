@@ -19,6 +19,7 @@
 #include "ingot/data/dataset.h"
 #include "ingot/io/fill.h"
 #include "ingot/io/mapped_file.h"
+#include "ingot/train/background_save.h"
 #include "ingot/train/model.h"
 
 namespace ingot {
@@ -60,6 +61,8 @@ class Session {
   uint64_t trainable_changes_ = 0;        // and what was frozen then
 };
 
+struct FitRun;
+
 struct ModelState {
   std::shared_ptr<Network> network;
   Layout layout;
@@ -91,6 +94,10 @@ struct ModelState {
   double loss_sum = 0, loss_count = 0;  // since the last reset
   std::vector<double> output_loss_sum;
   std::vector<std::string> output_loss_names;  // empty where there is one output
+
+  const FitRun* run = nullptr;               // the fit that is under way
+  std::shared_ptr<const FitState> position;  // of the fit that saved the file these weights are from
+  BackgroundSave background;
 
   void Place();  // gives the weights their arena and first values
   void EnsureBuilt(const TensorSpecs& x);
