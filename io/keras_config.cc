@@ -6,7 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
+#include "ingot/io/keras_operations.h"
 #include "ingot/layers/layers.h"
+#include "ingot/layers/operation.h"
 
 namespace ingot {
 namespace {
@@ -141,6 +143,8 @@ class Reader {
     // Keras to 3.6 and later wrote the change of type between layers of other dtypes as a layer.
     if (kind == "Cast" && layer.contains("inbound_nodes") && !(custom_ && custom_->find<LayerFactory>(kind)))
       return LayerFromConfig("Identity", {{"name", layer.contains("name") ? layer["name"] : Json("cast")}}, custom_);
+    if (IsOperation(layer) && !(custom_ && custom_->find<LayerFactory>(kind)))
+      if (auto operation = ReadOperation(layer)) return Layer(std::move(operation));
     return LayerFromConfig(kind, config, custom_);
   }
 
@@ -189,7 +193,8 @@ class Reader {
           j.contains("name") && j["name"].is_string() ? j["name"].get<std::string>() : item.layer.name();
       if (j.contains("inbound_nodes")) {
         for (const Json& call : j["inbound_nodes"]) {
-          CheckCall(call, item.layer, "layer '" + layer_name + "'");
+          if (!dynamic_cast<const Operation*>(&item.layer.def()))
+            CheckCall(call, item.layer, "layer '" + layer_name + "'");
           keras2 = keras2 || call.is_array();
           item.calls.emplace_back();
           CollectHistories(call, "layer '" + layer_name + "'", item.calls.back());
@@ -272,16 +277,25 @@ void CheckSharing(const Network& network, std::map<const LayerDef*, std::string>
 
 Json NetworkObject(const Network& network);
 
+// Layers that Keras has in keras.applications alone, and where it finds them.
+constexpr std::pair<const char*, const char*> kOfApplications[] = {
+    {"LayerScale", "keras.src.applications.convnext"},
+    {"CustomScaleLayer", "keras.src.applications.inception_resnet_v2"},
+};
+
 Json LayerObject(const Layer& layer) {
   if (const auto* network = dynamic_cast<const Network*>(&layer.def())) return NetworkObject(*network);
+  if (const auto* operation = dynamic_cast<const Operation*>(&layer.def())) return WriteOperation(*operation);
   Json config = LayerConfig(layer.def());
   if (layer.def().class_name() != "InputLayer")
     config["dtype"] = {{"module", "keras"},
                        {"class_name", "DTypePolicy"},
                        {"config", {{"name", "float32"}}},
                        {"registered_name", nullptr}};
-  // One of the user's own is found by its name in custom_objects, in Keras too.
   const std::string kind = layer.def().class_name();
+  for (const auto& [name, module] : kOfApplications)
+    if (kind == name) return {{"module", module}, {"class_name", kind}, {"config", config}, {"registered_name", kind}};
+  // One of the user's own is found by its name in custom_objects, in Keras too.
   const auto all = AllLayers();
   const bool known = std::any_of(all.begin(), all.end(), [&](const LayerClass* c) { return kind == c->name; });
   return {{"module", known ? Json("keras.layers") : Json(nullptr)},
@@ -333,7 +347,10 @@ Json NetworkObject(const Network& network) {
       if (!(node.layer == layer)) continue;
       Json args = Json::array();
       for (const int id : node.in) args.push_back(tensor(id));
-      if (node.in.size() > 1) args = Json::array({args});
+      if (const auto* operation = dynamic_cast<const Operation*>(&layer.def()))
+        args = ArgumentsOf(*operation, args);
+      else if (node.in.size() > 1)
+        args = Json::array({args});
       object["inbound_nodes"].push_back({{"args", args}, {"kwargs", Json::object()}});
     }
     layers.push_back(object);

@@ -8,6 +8,7 @@
 #include "ingot/io/keras_names.h"
 #include "ingot/io/keras_optimizer.h"
 #include "ingot/io/keras_weights.h"
+#include "ingot/layers/operation.h"
 
 namespace ingot {
 namespace {
@@ -123,6 +124,7 @@ void AddLegacyTree(const Checkpoint& c, Hdf5Node& root) {
   weights.attributes["keras_version"] = root.attributes["keras_version"];
   std::vector<std::string> layer_names;
   for (const Layer& layer : c.network->layers()) {
+    if (dynamic_cast<const Operation*>(&layer.def())) continue;
     layer_names.push_back(layer.name());
     Hdf5Node& group = weights.child(layer.name());
     const std::vector<VariablePtr> variables = LegacyWeights(layer);

@@ -7,6 +7,8 @@
 #include <map>
 #include <set>
 
+#include "ingot/layers/operation.h"
+
 namespace ingot {
 namespace {
 
@@ -17,6 +19,7 @@ struct Walker {
   void Walk(const Network& network, const std::string& base) {
     std::map<std::string, int> used;
     for (const Layer& layer : network.layers()) {
+      if (dynamic_cast<const Operation*>(&layer.def())) continue;
       // Keras counts every layer, also one that another part of the model has already saved.
       const std::string name = SnakeCase(layer.def().class_name());
       const int count = used[name]++;

@@ -4,24 +4,11 @@
 #include <algorithm>
 
 #include "ingot/layers/activations.h"
+#include "ingot/layers/broadcast.h"
 #include "ingot/layers/layers.h"
 
 namespace ingot {
 namespace {
-
-std::string Shapes(const TensorSpecs& in) {
-  std::string text;
-  for (const TensorSpec& spec : in) text += (text.empty() ? "" : ", ") + spec.shape.str();
-  return text;
-}
-
-// The shape with axes of 1 put behind the batch.
-Shape OfRank(const Shape& shape, int rank) {
-  Shape out{shape[0]};
-  for (int i = shape.rank(); i < rank; ++i) out.push_back(1);
-  for (const int64_t dim : shape.from(1)) out.push_back(dim);
-  return out;
-}
 
 enum class Merge { kAdd, kSubtract, kMultiply, kAverage, kMaximum, kMinimum };
 struct MergeKind {
@@ -44,28 +31,8 @@ struct MergeLayer : LayerDef {
 
   TensorSpecs build(const TensorSpecs& in) override {
     if (in.empty()) fail("takes a list of inputs, none came");
-    if (merge == Merge::kSubtract && in.size() != 2) fail("takes 2 inputs, ", in.size(), " came: ", Shapes(in));
-    int rank = 0;
-    for (const TensorSpec& spec : in) {
-      if (spec.shape.rank() == 0) fail("takes inputs with a batch, these came: ", Shapes(in));
-      rank = std::max(rank, spec.shape.rank());
-    }
-    Shape out = OfRank(in[0].shape, rank);
-    for (const TensorSpec& spec : in) {
-      const Shape shape = OfRank(spec.shape, rank);
-      for (int i = 0; i < rank; ++i) {
-        int64_t &a = out[i], b = shape[i];
-        if (a == b || (b == 1 && i > 0)) continue;
-        if (a == kNone && i > 0) continue;  // it may be 1 or b: known when data comes
-        if ((a == 1 && i > 0) || a == kNone)
-          a = b;
-        else if (b == kNone)
-          a = i > 0 ? kNone : a;
-        else
-          fail("the inputs do not fit together along axis ", i, i ? "" : ", the batch", ": ", Shapes(in));
-      }
-    }
-    return {{out}};
+    if (merge == Merge::kSubtract && in.size() != 2) fail("takes 2 inputs, ", in.size(), " came: ", ShapesOf(in));
+    return {{BroadcastShape(in, label())}};
   }
 
   Values call(Graph& g, const Values& in) override {
@@ -101,7 +68,7 @@ struct ConcatenateLayer : LayerDef {
     for (const TensorSpec& spec : in) {
       const Shape& shape = spec.shape;
       if (shape.rank() != out.rank() || !out.with(at, 1).accepts(shape.with(at, 1)))
-        fail("the inputs must be alike but for axis ", axis, ", these came: ", Shapes(in));
+        fail("the inputs must be alike but for axis ", axis, ", these came: ", ShapesOf(in));
       for (int i = 0; i < out.rank(); ++i) {
         if (i == at)
           out[i] = out[i] == kNone || shape[i] == kNone ? kNone : out[i] + shape[i];
