@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""What ingot writes, read by the real thing.
+"""What ingot writes, read by the real thing; and a few models of keras.applications, both ways.
 
     PYTHON tests/interop.py BUILD
 
 PYTHON has keras (3.15), jax, safetensors and numpy. Takes the files that Keras 3.15 wrote (BUILD/formats/3.15), lets
 ingot convert each into every format, and loads those with Keras, safetensors and NumPy: the same weights bit for bit,
 the same predictions, and for .keras and .weights.h5 the same losses of 20 further steps. (From a legacy .h5 Keras 3.15
-itself cannot go on training.) Ends with the line "N passed, N failed".
+itself cannot go on training.) Small models of keras.applications are checked as tests/applications.py checks all of
+them, then read back from what ingot makes of them. Ends with the line "N passed, N failed".
 """
 
 import json
@@ -19,8 +20,10 @@ import tempfile
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ["JAX_PLATFORMS"] = "cpu"
 
+import applications  # noqa: E402
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
+from keras.src.applications.convnext import ConvNeXt  # noqa: E402
 from safetensors.numpy import load_file  # noqa: E402
 
 BUILD = sys.argv[1]
@@ -28,6 +31,15 @@ FOLDER = os.path.join(BUILD, "formats", "3.15")
 CASES = ["mlp", "branches", "nested", "wrapped", "conv", "text", "frozen", "adam_amsgrad", "adamw", "nadam", "adamax",
          "rmsprop_centered", "adagrad", "adadelta", "lion", "sgd_nesterov", "adam_ema", "adam_exponential",
          "sgd_cosine", "adam_accumulate"]
+
+
+def small_convnext(**options):  # its smallest public size has 28 million weights
+    return ConvNeXt(depths=(1, 1, 1, 1), projection_dims=(8, 16, 32, 64), name="convnext", **options)
+
+
+# With operations of keras.ops between layers (the first two), LayerScale, noise, pixels normalized within the model.
+APPLICATIONS = [("MobileNetV3Small", {}), (small_convnext, {}), ("MobileNetV2", {"alpha": 0.35}),
+                ("EfficientNetB0", {})]
 
 
 def expected():
@@ -102,6 +114,30 @@ def check(extension, source, path, case, tensors):
         assert got == sorted(w.tobytes() for w in want), "the weights differ"
 
 
+def check_application(name, options):
+    """From Keras to ingot, and from there back to Keras."""
+    ingot = os.path.join(BUILD, "ingot")
+    with tempfile.TemporaryDirectory() as folder:
+        _, wrong, want = applications.check(ingot, name, 64, 2, folder, **options)
+        assert not wrong, "; ".join(wrong)
+        x = np.load(os.path.join(folder, "x.npy"))
+        for extension in (".keras", ".h5", ".weights.h5"):
+            path = os.path.join(folder, "back" + extension)
+            subprocess.run([ingot, "convert", os.path.join(folder, "model.keras"), path], check=True,
+                           stdout=subprocess.DEVNULL)
+            # Keras 3.15 cannot load an .h5 with operations, its own neither.
+            if extension == ".h5" and any(type(o).__module__.startswith("keras.src.ops") for o in model.operations):
+                continue
+            with applications.undrawn():
+                if extension == ".weights.h5":
+                    model = keras.models.load_model(os.path.join(folder, "quiet.keras"))
+                    model.load_weights(path)
+                else:
+                    model = keras.models.load_model(path, compile=False)
+            got = keras.ops.convert_to_numpy(model(x, training=False))
+            assert np.array_equal(got, want), f"Keras predicts otherwise from ingot's {extension}"
+
+
 def main():
     cases, tensors = expected()
     passed = failed = 0
@@ -118,6 +154,13 @@ def main():
                 except Exception as e:  # each is reported, and the others still run
                     failed += 1
                     print(f"[  FAILED  ] {name} as {extension}: {type(e).__name__}: {str(e)[:300]}")
+    for name, options in APPLICATIONS:
+        try:
+            check_application(name, options)
+            passed += 1
+        except Exception as e:
+            failed += 1
+            print(f"[  FAILED  ] {name} of keras.applications: {type(e).__name__}: {str(e)[:300]}")
     print(f"{passed} passed, {failed} failed")
     return failed != 0
 

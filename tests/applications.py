@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: MIT
+"""Every model of keras.applications: saved by Keras, read by ingot.
+
+    PYTHON tests/applications.py BUILD [--only NAME...] [--batch N] [--size N | --small] [--scratch FOLDER]
+
+PYTHON has keras (3.15), jax, h5py and numpy. Each model gets random weights and batch-norm statistics and is saved as
+.keras, .h5 and .weights.h5. `BUILD/ingot predict` must predict from each file what Keras predicts: no logit may differ
+by more than 1e-4 of the largest. The .weights.h5 is loaded into the model as it was before it got its weights, so that
+nothing but that file can give the right answer. Then the model is trained on one batch twice: the first loss must be
+Keras's loss of training mode, the second must be smaller. Where the model drops something at random, that is asked of
+the model with this turned off, and of the model as it is only that its loss is finite.
+
+Prints a row of a table for each model, why one failed, and at the end "N passed, N failed". Not run by CI, which
+does a few small models by tests/interop.py: this needs up to an hour, 16 GiB of memory and 6 GiB of disk.
+"""
+
+import argparse
+import gc
+import inspect
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from unittest import mock
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax  # noqa: E402
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+
+logging.getLogger("absl").setLevel(logging.ERROR)  # Keras warns that .h5 is old
+
+BOUND = 1e-4  # of predictions, relative to the largest, and of the loss
+STEP = 1e-6  # the learning rate: small, so that a step must take the loss down
+SMALL = 128  # pixels: with fewer, some models normalize batches of one pixel, and the loss is chaotic
+COLUMNS = ["model", "parameters", "layers", "input", ".keras", ".h5", ".weights.h5", "load s", "predict s", "loss",
+           "Keras's loss", ""]
+
+
+def names():
+    """All there are: the functions that stand in keras.applications and make a model."""
+    found = [name for name, f in vars(keras.applications).items()
+             if inspect.isfunction(f) and "weights" in inspect.signature(f).parameters]
+    return sorted(found)
+
+
+def of_kind(model, *kinds):
+    """The layers of those classes, in models within the model too."""
+    return [layer for layer in model._flatten_layers() if type(layer).__name__ in kinds]
+
+
+def undrawn():
+    """While it lasts, kernels are made of zeros. JAX would compile a program that draws them for every shape."""
+    return mock.patch.object(keras.initializers.VarianceScaling, "__call__",
+                             lambda self, shape, dtype=None, **kwargs: np.zeros(shape, "float32"))
+
+
+def randomize(model, rng):
+    """Random weights about which a signal neither dies nor explodes; every one of them matters."""
+    for layer in model._flatten_layers(include_self=False):
+        if getattr(layer, "_layers", None):
+            continue
+        for w in layer.weights:
+            normal = rng.standard_normal(w.shape).astype(np.float32)
+            kind = w.name.split("/")[-1]
+            if type(layer).__name__ == "LayerScale":
+                w.assign(0.5 + 0.1 * normal)  # Keras's own 1e-6 would hide the blocks
+            elif kind == "gamma":
+                w.assign(1 + 0.1 * normal)
+            elif kind in ("beta", "bias"):
+                w.assign(0.1 * normal)
+            elif kind.endswith("kernel"):
+                w.assign(normal * np.sqrt(2 / np.prod(w.shape[:-1])))
+    for layer in of_kind(model, "Normalization"):
+        if getattr(layer, "adapt_mean", None) is not None:
+            channels = layer.adapt_mean.shape
+            layer.adapt_mean.assign(rng.uniform(0.4, 0.5, channels))
+            layer.adapt_variance.assign(rng.uniform(0.05, 0.1, channels))
+            layer.finalize_state()
+
+
+def set_statistics(model, rng, x, y):
+    """Batch-norm statistics near those of the batch, but not the same. Returns the loss in training mode."""
+    norms = of_kind(model, "BatchNormalization")
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum = 0.0
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)(y, model(x, training=True))
+    for layer, momentum in zip(norms, momenta):
+        layer.momentum = momentum
+        mean, variance = (keras.ops.convert_to_numpy(v) for v in (layer.moving_mean, layer.moving_variance))
+        layer.moving_mean.assign(mean + 0.1 * np.sqrt(variance) * rng.standard_normal(mean.shape))
+        layer.moving_variance.assign(variance * rng.uniform(0.8, 1.25, variance.shape))
+    return float(loss)
+
+
+def make(name, size, batch, folder, **options):
+    """Makes the model and its files; what Keras says about it. `name` may be another function that makes models."""
+    factory = name if callable(name) else getattr(keras.applications, name)
+    options = dict(options, weights=None, classifier_activation=None)
+    if size:
+        options["input_shape"] = (size, size, 3)
+    keras.utils.set_random_seed(1)
+    rng = np.random.default_rng(1)
+    with undrawn():
+        model = factory(**options)
+    model.compile(keras.optimizers.SGD(STEP), keras.losses.CategoricalCrossentropy(from_logits=True))
+    shape = [n or 224 for n in model.input_shape[1:]]  # MobileNetV3 takes images of any size
+    scaled = of_kind(model, "Rescaling", "Normalization")  # then the model takes pixels of 0 to 255
+    x = rng.uniform(*((0, 255) if scaled else (-1, 1)), (batch, *shape)).astype(np.float32)
+    y = np.eye(model.output_shape[-1], dtype=np.float32)[rng.integers(0, model.output_shape[-1], batch)]
+    np.save(os.path.join(folder, "x.npy"), x)
+    np.save(os.path.join(folder, "y.npy"), y)
+
+    noisy = [layer for layer in of_kind(model, "Dropout") if layer.rate > 0]
+    rates = [layer.rate for layer in noisy]
+    for layer in noisy:
+        layer.rate = 0.0
+    model.save(os.path.join(folder, "quiet.keras"))  # without noise, and with the weights that it starts with
+    randomize(model, rng)
+    loss = set_statistics(model, rng, x, y)
+    for layer, rate in zip(noisy, rates):
+        layer.rate = rate
+    expected = keras.ops.convert_to_numpy(model(x, training=False))
+    for extension in (".keras", ".h5"):
+        model.save(os.path.join(folder, "model" + extension))
+    model.save_weights(os.path.join(folder, "model.weights.h5"))
+    return {"expected": expected, "loss": loss, "noisy": bool(noisy), "parameters": model.count_params(),
+            "layers": len(model.layers), "size": shape[0]}
+
+
+def run(command, log=None):
+    """Standard output of a command, and the seconds it took; an error with its last line if it fails."""
+    start = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True)
+    seconds = time.monotonic() - start
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"])[-1]
+        raise RuntimeError(f"ingot {command[1]} {os.path.basename(command[2])}: {last}")
+    return done.stdout, seconds
+
+
+def difference(got, want):
+    assert got.shape == want.shape, f"{got.shape} was predicted, {want.shape} was expected"
+    assert np.isfinite(want).all(), "Keras predicts what is not finite: the test's weights are bad"
+    spread = np.abs(want[0] - want[-1]).max() / np.abs(want).max() if len(want) > 1 else np.std(want)
+    assert spread > 1e-3, f"Keras predicts the same for all inputs ({spread:.1g}): the test's weights are bad"
+    error = np.abs(got - want).max() / np.abs(want).max()
+    return float(error) if np.isfinite(got).all() else float("inf")
+
+
+def train(ingot, folder, model):
+    """The losses of two epochs of one batch."""
+    history = os.path.join(folder, "history.json")
+    x, y = os.path.join(folder, "x.npy"), os.path.join(folder, "y.npy")
+    run([ingot, "fit", os.path.join(folder, model), "--x", x, "--y", y, "--epochs", "2", "--no-shuffle", "--history",
+         history])
+    with open(history) as f:
+        return json.load(f)["loss"]
+
+
+def check(ingot, name, size, batch, folder, **options):
+    """Makes the model's files and reads them. A row of the table, by column; what is wrong; what Keras predicts."""
+    row, wrong = {"model": getattr(name, "__name__", name)}, []
+    made = make(name, size, batch, folder, **options)
+    row.update({"parameters": f"{made['parameters']:,}", "layers": made["layers"],
+                "input": f"{batch}x{made['size']}x{made['size']}", "Keras's loss": f"{made['loss']:.6f}"})
+
+    def at(file):
+        return os.path.join(folder, file)
+
+    def attempt(what):
+        try:
+            what()
+        except Exception as e:  # each is reported, and the others still run
+            wrong.append(str(e)[:300] if str(e) else type(e).__name__)
+
+    def predict(column, file):
+        _, seconds = run([ingot, "predict", at(file), "--x", at("x.npy"), "--out", at("out.npy"), "--batch-size",
+                          str(batch)])
+        row.setdefault("predict s", f"{seconds:.1f}")
+        error = difference(np.load(at("out.npy")), made["expected"])
+        row[column] = f"{error:.1e}"
+        if not error < BOUND:
+            wrong.append(f"the predictions from {column} are off by {error:.2g} of the largest")
+
+    def load():
+        row["load s"] = f"{run([ingot, 'info', at('model.keras')])[1]:.2f}"
+
+    def convert():
+        run([ingot, "convert", at("model.weights.h5"), at("quiet.ingot"), "--model", at("quiet.keras")])
+        predict(".weights.h5", "quiet.ingot")
+
+    def fit(file, exact):
+        first, second = train(ingot, folder, file)
+        if exact:
+            row["loss"] = f"{first:.6f}"
+            if not abs(first - made["loss"]) <= BOUND * abs(made["loss"]):
+                wrong.append(f"the loss of {file} is {first}, Keras's is {made['loss']}")
+            if not second < first:
+                wrong.append(f"a step took the loss from {first} to {second}")
+        elif not np.isfinite([first, second]).all():
+            wrong.append(f"the losses of {file} are {first} and {second}")
+
+    attempt(load)
+    attempt(lambda: predict(".keras", "model.keras"))
+    attempt(lambda: predict(".h5", "model.h5"))
+    attempt(convert)
+    attempt(lambda: fit("quiet.ingot", True))
+    if made["noisy"]:
+        attempt(lambda: fit("model.keras", False))
+    row[""] = "FAILED" if wrong else "ok"
+    return row, wrong, made["expected"]
+
+
+def line(row):
+    return "| " + " | ".join(str(row.get(c, "-")) for c in COLUMNS) + " |"
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Holds ingot against Keras on every model of keras.applications.")
+    parser.add_argument("build", help="ingot's build folder")
+    parser.add_argument("--only", nargs="+", metavar="NAME", default=names(), help="these models; by default all")
+    parser.add_argument("--batch", type=int, default=2, help="rows to predict and to train on (%(default)s)")
+    parser.add_argument("--size", type=int, help="pixels each way; by default each model's own")
+    parser.add_argument("--small", action="store_const", const=SMALL, dest="size", help=f"the same as --size {SMALL}")
+    parser.add_argument("--scratch", help="where the files may lie for a while; by default the system's place")
+    args = parser.parse_args()
+    unknown = set(args.only) - set(names())
+    if unknown:
+        parser.error(f"keras.applications has no {', '.join(sorted(unknown))}; it has {', '.join(names())}")
+    cache = tempfile.TemporaryDirectory(dir=args.scratch)  # in memory it would grow with every model
+    jax.config.update("jax_compilation_cache_dir", cache.name)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    print(line({c: c for c in COLUMNS}), line({c: "---" for c in COLUMNS}), sep="\n", flush=True)
+    passed = 0
+    for name in args.only:
+        with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
+            try:
+                row, wrong, _ = check(os.path.join(args.build, "ingot"), name, args.size, args.batch, folder)
+            except Exception as e:  # each is reported, and the others still run
+                row, wrong = {"model": name, "": "FAILED"}, [f"{type(e).__name__}: {str(e)[:300]}"]
+        keras.utils.clear_session()
+        jax.clear_caches()
+        gc.collect()
+        passed += not wrong
+        print(line(row), flush=True)
+        for what in wrong:
+            print(f"[  FAILED  ] {name}: {what}", file=sys.stderr, flush=True)
+    print(f"{passed} passed, {len(args.only) - passed} failed")
+    return passed != len(args.only)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
