@@ -28,7 +28,15 @@ void Checkpoint::SetLearningRate(float rate, const std::string& where) {
   learning_rate = static_cast<double>(rate);
 }
 
-void Checkpoint::PlaceWeights() {
+// A few more are allowed, so that a model that does not fit its file gets the list of what is missing.
+void Checkpoint::PlaceWeights(uint64_t held, const std::string& where) {
+  constexpr uint64_t kFew = uint64_t{1} << 20;
+  uint64_t wanted = 0;
+  for (const VariablePtr& v : Layer(network).variables()) {
+    if (__builtin_add_overflow(wanted, static_cast<uint64_t>(v->shape.count()), &wanted) || wanted / 4 > kFew + held)
+      Fail(where, ": its model asks for many more weights than are there (", v->layer, "/", v->name, " has the shape ",
+           v->shape, "), the file holds ", held, " numbers; it is damaged, or its configuration is that of another");
+  }
   layout = Layout(Layer(network).variables());
   layout.Place(network->name);
 }

@@ -33,8 +33,9 @@ struct Checkpoint {
   }
   void SetLearningRate(float rate, const std::string& where);   // likewise
   void SetIterations(int64_t count, const std::string& where);  // Error unless it can be
-  // Readers: the weights get their arena, the slots theirs, filled with what they begin with.
-  void PlaceWeights();
+  // Readers: the weights get their arena, the slots theirs, filled with what they begin with. `held` is how many
+  // numbers the file holds: Error, before memory is taken, if the model asks for many more.
+  void PlaceWeights(uint64_t held, const std::string& where);
   void PlaceSlots();
   void SetCompile(std::shared_ptr<Json> config, const CustomObjects* custom);  // and the optimizer that it names
 };

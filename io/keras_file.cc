@@ -88,6 +88,13 @@ Hdf5Node TreeOf(const std::string& path) {
   return ReadHdf5(file->bytes(), file, path);
 }
 
+// How many numbers the datasets of a tree have.
+uint64_t NumbersIn(const Hdf5Node& node) {
+  uint64_t numbers = node.tensor ? static_cast<uint64_t>(node.tensor->shape.count()) : 0;
+  for (const Hdf5Node& child : node.children) numbers += NumbersIn(child);
+  return numbers;
+}
+
 Json ConfigOf(const Checkpoint& c) {
   Json config = NetworkConfig(*c.network);
   if (c.network->sequential()) config["build_config"] = {{"input_shape", config["config"]["build_input_shape"]}};
@@ -106,8 +113,9 @@ Checkpoint ReadKeras(const std::string& path, const ReadOptions& options) {
   BuildAs(config, *c.network, path);
   if (options.compile) c.SetCompile(CompileOf(config), options.custom);
   c.seed = SeedFrom(MetadataOf(zip, kSeed, path));
-  c.PlaceWeights();
-  ReadKerasTree(WeightsOf(zip, path), MetadataOf(zip, "keras_version", path), c, path);
+  const Hdf5Node root = WeightsOf(zip, path);
+  c.PlaceWeights(NumbersIn(root), path);
+  ReadKerasTree(root, MetadataOf(zip, "keras_version", path), c, path);
   return c;
 }
 
@@ -162,7 +170,7 @@ Checkpoint ReadH5(const std::string& path, const ReadOptions& options) {
   if (const std::string* training = options.compile ? root.text("training_config") : nullptr)
     c.SetCompile(CompileOfLegacy(ParseJson(*training, path + ", training_config")), options.custom);
   if (const std::string* seed = root.text(kSeed)) c.seed = SeedFrom(*seed);
-  c.PlaceWeights();
+  c.PlaceWeights(NumbersIn(root), path);
   ReadLegacyTree(root, c, path);
   return c;
 }
