@@ -78,8 +78,9 @@ Bytes Checked(const Image& image, Bytes with_checksum, const char* what) {
   const Bytes body = with_checksum.first(with_checksum.size() - 4);
   uint32_t stored;
   std::memcpy(&stored, with_checksum.data() + body.size(), 4);
-  if (stored != Lookup3(body))
-    image.Refuse(what, " at ", image.AddressOf(body), " does not match its checksum; the file is damaged");
+  if (const uint32_t sum = Lookup3(body); stored != sum)
+    image.Refuse(what, " at ", image.AddressOf(body), " does not match its checksum: its ", body.size(), " bytes give ",
+                 sum, ", the file says ", stored, "; it is damaged");
   return body;
 }
 

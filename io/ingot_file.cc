@@ -237,7 +237,7 @@ IngotFile OpenIngot(const std::string& path, LoadMode mode, LoadReport* report) 
   if (p.byte_order != 0x01020304) Fail(path, ": was written with another byte order");
   if (p.version != 1)
     Fail(path, ": has version ", p.version, " of the format, this ingot reads version 1; use a newer one");
-  if (p.preamble_crc != Crc32c(&p, offsetof(Preamble, preamble_crc)))
+  if (p.preamble_crc != Crc32c(&p, offsetof(Preamble, preamble_crc)) || p.zero != 0)
     Fail(path, ": the first 64 bytes are damaged (checksum differs)");
   if (p.file_bytes != size) Fail(path, ": has ", size, " bytes and says ", p.file_bytes, "; it was cut or appended to");
   if (p.header_bytes > kMaxHeader || p.header_bytes > size - sizeof p || p.arenas % kPage ||

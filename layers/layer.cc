@@ -16,6 +16,7 @@ void Collect(const LayerDef& def, std::vector<VariablePtr>& into) {
 
 // An axis has at most that many elements: then what layers reckon with extents and their own sizes fits 64 bits.
 constexpr int64_t kMaxExtent = int64_t{1} << 31;
+constexpr int64_t kMaxWeight = int64_t{1} << 48;  // elements: their bytes and those of all slots fit 64 bits too
 
 // Runs f, so that what is wrong is said with the name of the layer.
 template <class F>
@@ -55,6 +56,8 @@ VariablePtr LayerDef::add_weight(const std::string& weight, const Shape& shape, 
                                  const Regularizer& regularizer, bool trained) {
   if (!shape.known())
     fail("weight '", weight, "' would have the shape ", shape, "; the last axis of the input must be known");
+  if (shape.count() > kMaxWeight)
+    fail("weight '", weight, "' would have the shape ", shape, "; a weight has at most ", kMaxWeight, " elements");
   auto v = std::make_shared<Variable>();
   v->name = weight;
   v->layer = name;

@@ -169,9 +169,9 @@ TEST(Errors, SizesBeyondThisMachine) {
   ExpectErrors({
       {"weights",
        [] {
-         Sequential({Input({1 << 20}), Dense(1 << 30)});
+         Sequential({Input({1 << 20}), Dense(1 << 27)});
        },
-       {"not enough memory", "sequential", "PiB"}},
+       {"not enough memory", "sequential", "TiB"}},
       {"units of 2^62",
        [] {
          Sequential({Input({4}), Dense(kOne << 62)});

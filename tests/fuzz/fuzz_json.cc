@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+//
+// A model's configuration, with its compile configuration in it as in .keras files, or as training_config.
+#include "ingot/io/keras_config.h"
+#include "ingot/tests/fuzz/fuzz.h"
+#include "ingot/train/compile_config.h"
+
+using namespace ingot;
+
+namespace {
+
+void Compile(const Json& config, const std::vector<std::string>& outputs) {
+  fuzz::Refusal([&] {
+    const CompileOptions options = CompileOptionsFromConfig(config, outputs);
+    // What was read can be written, and read again.
+    const std::string again = fuzz::Refusal([&] { CompileOptionsFromConfig(CompileConfig(options), outputs); });
+    if (!again.empty()) fuzz::Bug("what compile() was given cannot be read back: " + again);
+  });
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string text(reinterpret_cast<const char*>(data), size);
+  fuzz::Refusal([&] {
+    const Json config = ParseJson(text, "config");
+    std::vector<std::string> outputs = {"out"};
+    fuzz::Refusal([&] {
+      const auto network = NetworkFromConfig(config);
+      if (network->has_calls()) outputs = network->output_names();
+      Layout(Layer(network).variables()).names();
+      Json written;
+      if (fuzz::Refusal([&] { written = NetworkConfig(*network); }).empty()) {
+        const std::string again = fuzz::Refusal([&] { NetworkFromConfig(written); });
+        if (!again.empty()) fuzz::Bug("a model cannot be read back: " + again);
+      }
+    });
+    Compile(config.is_object() && config.contains("compile_config") ? config["compile_config"] : config, outputs);
+  });
+  return 0;
+}
+
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsigned seed) {
+  return fuzz::MutateJson(data, size, max_size, seed);
+}
