@@ -15,6 +15,7 @@ namespace {
 
 // The checkpoint looks at the model's slots; it does not own them.
 Checkpoint CheckpointOf(ModelState& s) {
+  s.CheckFile();  // what is still in the file it was loaded from is about to be read
   Checkpoint c;
   c.network = s.network;
   c.layout = s.layout;
