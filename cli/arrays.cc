@@ -27,7 +27,8 @@ DType InMemory(StoredType type) {
 
 Array ReadNpyFile(const std::string& path) {
   const auto file = MappedFile::Open(path);
-  const StoredTensor tensor = ReadNpy(file->bytes(), file, path);
+  StoredTensor tensor = ReadNpy(file->bytes(), file, path);
+  tensor.name = path;  // for messages
   Array array(tensor.shape, InMemory(tensor.type));
   Convert(tensor, 0, tensor.shape.count(), array.dtype(), array.data());
   return array;

@@ -100,7 +100,13 @@ void AddDemo(CLI::App& app) {
       ->check(CLI::Range(1, 10000000));
   demo->add_option("--epochs", o->epochs)->capture_default_str()->check(CLI::Range(1, 1000));
   demo->add_option("--batch", o->batch)->capture_default_str()->check(CLI::Range(1, 65536));
-  demo->add_option("--seed", o->seed)->capture_default_str();
+  // CLI11 would take -1 for the largest number of 64 bits.
+  demo->add_option("--seed", o->seed, "0 or more; the same seed gives the same run")
+      ->capture_default_str()
+      ->check([](const std::string& text) {
+        const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+        return digits ? std::string() : "'" + text + "' is not a whole number of 0 or more";
+      });
   demo->callback([o] { RunDemo(*o); });
 }
 
