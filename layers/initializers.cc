@@ -31,6 +31,8 @@ constexpr Alias kAliases[] = {
     {"variance_scaling", "VarianceScaling"},
     {"orthogonal", "Orthogonal"},
     {"OrthogonalInitializer", "Orthogonal"},
+    {"stft", "STFT"},
+    {"STFTInitializer", "STFT"},
     {"glorot_uniform", "GlorotUniform"},
     {"glorot_normal", "GlorotNormal"},
     {"he_uniform", "HeUniform"},
@@ -186,6 +188,15 @@ std::function<void(float*, const Stream&)> Initializer::function(const Shape& sh
   const std::string& c = class_name_;
   const Initializer self = *this;
   const int64_t n = shape.count();
+  for (const auto& [what, option] : {std::pair{"value", value},
+                                     {"gain", gain},
+                                     {"mean", mean},
+                                     {"stddev", stddev},
+                                     {"minval", minval},
+                                     {"maxval", maxval},
+                                     {"scale", scale}})
+    if (!std::isfinite(static_cast<float>(option)))
+      Fail("initializer ", c, ": ", what, " is ", option, ", a finite float32 was expected");
   if (c == "VarianceScaling") {
     if (!(scale > 0)) Fail("initializer VarianceScaling: scale is ", scale, ", a positive number was expected");
     if (mode != "fan_in" && mode != "fan_out" && mode != "fan_avg")
@@ -220,6 +231,8 @@ std::function<void(float*, const Stream&)> Initializer::function(const Shape& sh
     if (shape.rank() < 2) Fail("initializer Orthogonal needs at least 2 axes, the weight has the shape ", shape);
     return [self, shape, seeded](float* v, const Stream& s) { FillOrthogonal(v, shape, seeded(self, s), self.gain); };
   }
+  if (c == "STFT")
+    return [values = STFTKernel(stft, shape)](float* v, const Stream&) { std::copy(values.begin(), values.end(), v); };
   if (c == "RandomUniform")
     return
         [self, n, seeded](float* v, const Stream& s) { FillUniform(v, n, seeded(self, s), self.minval, self.maxval); };
@@ -244,9 +257,14 @@ void Initializer::fields(Fields& f) {
   const std::string& c = class_name_;
   if (c == "Constant") {
     if (f.reading()) {
-      f("value", constants);
-      if (!constants.empty()) value = static_cast<double>(constants[0]);
-      if (constants.size() == 1) constants.clear();
+      if (f.has("value") && f.raw("value").is_number()) {
+        constants.clear();
+        f("value", value);  // as a double, so that it is written as it came
+      } else {
+        f("value", constants);
+        if (!constants.empty()) value = static_cast<double>(constants[0]);
+        if (constants.size() == 1) constants.clear();
+      }
     } else if (constants.empty()) {
       f("value", value);
     } else {
@@ -263,7 +281,16 @@ void Initializer::fields(Fields& f) {
     if (distribution != "uniform" && distribution != "truncated_normal" && distribution != "untruncated_normal")
       f.fail("distribution", "uniform, truncated_normal or untruncated_normal");
   }
-  if (c != "Zeros" && c != "Ones" && c != "Constant" && c != "Identity") f("seed", seed);
+  if (c == "STFT") {
+    f("side", stft.side);
+    if (f.reading() ? f.has("window") && f.raw("window").is_array() : !stft.window_values.empty())
+      f("window", stft.window_values);
+    else
+      f("window", stft.window);
+    f("periodic", stft.periodic);
+    f("scaling", stft.scaling);
+  }
+  if (c != "Zeros" && c != "Ones" && c != "Constant" && c != "Identity" && c != "STFT") f("seed", seed);
   f.ignore("dtype");
 }
 
@@ -316,10 +343,16 @@ Initializer Orthogonal(const GainOptions& o) {
   return i;
 }
 
+Initializer STFT(const STFTOptions& o) {
+  Initializer i("stft");
+  i.stft = o;
+  return i;
+}
+
 std::vector<std::string> InitializerNames() {
   std::vector<std::string> names = {"Zeros",        "Ones",          "Constant",        "Identity",
                                     "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling",
-                                    "Orthogonal"};
+                                    "Orthogonal",   "STFT"};
   for (const Scaled& s : kScaled) names.emplace_back(s.class_name);
   return names;
 }

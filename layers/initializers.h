@@ -12,6 +12,7 @@
 
 #include "ingot/core/fields.h"
 #include "ingot/core/random.h"
+#include "ingot/layers/stft.h"
 
 namespace ingot {
 
@@ -30,7 +31,8 @@ class Initializer {
   // Options; each class uses some of them.
   double value = 0, gain = 1, mean = 0, stddev = 0.05, minval = -0.05, maxval = 0.05, scale = 1;
   std::string mode = "fan_in", distribution = "truncated_normal";
-  std::vector<float> constants;   // Constant of many values
+  std::vector<float> constants;  // Constant of many values
+  STFTOptions stft{};
   std::optional<int64_t> seed{};  // its own, instead of the model's
 
   void fields(Fields& f);
@@ -67,6 +69,7 @@ Initializer RandomUniform(const RandomUniformOptions& o = {});
 Initializer TruncatedNormal(const RandomNormalOptions& o = {});
 Initializer VarianceScaling(const VarianceScalingOptions& o = {});
 Initializer Orthogonal(const GainOptions& o = {});
+Initializer STFT(const STFTOptions& o = {});
 
 // The names of all, for the tests.
 std::vector<std::string> InitializerNames();

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Activations, losses and schedules: functions of tensors, with their gradients."""
+"""Activations, losses, schedules and initializers: functions of tensors, with their gradients."""
 
 from common import Fixture, f32, fresh, integers, jax, keras, normal, np, rng_for
 from keras import losses
@@ -365,4 +365,34 @@ def make_schedules():
         config = schedules.serialize(schedule)
         case = {"kind": "schedule", "name": f"{cls}_{variant}", "config": config}
         fixture.add(case, {"steps": steps, "values": np.array(values)})
+    fixture.save()
+
+
+# ---- initializers --------------------------------------------------------------------------------
+
+INITIALIZERS = [
+    ("zeros", "Zeros", {}, (2, 3)),
+    ("ones", "Ones", {}, (2, 3)),
+    ("constant", "Constant", dict(value=0.3), (2, 3)),
+    ("identity", "Identity", {}, (3, 4)),  # its configuration does not hold the gain
+    ("stft", "STFT", {}, (16, 1, 9)),
+    ("stft_imag", "STFT", dict(side="imag"), (16, 1, 9)),
+    ("stft_periodic", "STFT", dict(periodic=True, scaling="spectrum"), (12, 1, 9)),
+    ("stft_none", "STFT", dict(window=None), (8, 1, 5)),
+    ("stft_unscaled", "STFT", dict(scaling=None, side="imag"), (5, 1, 4)),
+    ("stft_long", "STFT", dict(window="hamming"), (400, 1, 9)),
+    ("stft_values", "STFT", dict(window=[0.5, -1.0, 2.0, 0.25]), (4, 1, 3)),
+] + [
+    ("stft_" + window, "STFT", dict(window=window), (11, 1, 5))
+    for window in ("hann_periodic", "rect", "bartlett", "blackman", "nuttall", "blackmanharris", "flattop")
+]  # fmt: skip
+
+
+def make_initializers():
+    fixture = Fixture("initializers")
+    for name, cls, arguments, shape in INITIALIZERS:
+        initializer = getattr(keras.initializers, cls)(**arguments)
+        config = keras.initializers.serialize(initializer)
+        case = {"kind": "initializer", "name": name, "config": config}
+        fixture.add(case, {"value": initializer(shape)})
     fixture.save()

@@ -45,12 +45,18 @@ metadata "keras" (its version) and "cases": a JSON array of objects with "kind" 
     r<n>_<i>      variable i after step n, for each n in recorded
     s<i>          optimizer.variables after the last step, without iteration and learning_rate
     iterations    scalar
+  initializers    kind "initializer": config; those that draw nothing
+    value         what it gives for value's shape
+  fits            kind "fit": config, compile; fit: arguments of fit(); history: what it returned
+    w<i>, x, y    initial weights; data; sw: sample weights, vx, vy: validation data, if any
+    f<i>          the weights after it
   schedules       kind "schedule": config
     steps, values int32 steps and the learning rate at each
 """
 
 import sys
 
+import fit_cases
 import function_cases
 import layer_cases
 import metric_cases
@@ -65,6 +71,8 @@ GROUPS = {
     "metrics": metric_cases.make,
     "optimizers": optimizer_cases.make,
     "schedules": function_cases.make_schedules,
+    "initializers": function_cases.make_initializers,
+    "fits": fit_cases.make,
 }
 
 
