@@ -58,12 +58,12 @@ void Array::Expect(DType dtype) const {
   if (dtype != dtype_) Fail("array holds ", Name(dtype_), ", ", Name(dtype), " was asked for");
 }
 
-std::span<const float> Array::floats() const {
+std::span<const float> Array::floats() const& {
   if (dtype_ != DType::kFloat32) Fail("array holds ", Name(dtype_), ", float32 was asked for");
   return {static_cast<const float*>(data_), static_cast<size_t>(size())};
 }
 
-std::span<float> Array::floats() {
+std::span<float> Array::floats() & {
   if (dtype_ != DType::kFloat32) Fail("array holds ", Name(dtype_), ", float32 was asked for");
   return {static_cast<float*>(data_), static_cast<size_t>(size())};
 }

@@ -36,18 +36,23 @@ class Array {
 
   const void* data() const { return data_; }
   void* data() { return data_; }
+  // What they give lasts as long as this Array, so an Array that nobody keeps has none:
+  // for (float v : model.predict(x).floats()) would read memory that is gone.
   template <class T>
-  std::span<const T> as() const {
+  std::span<const T> as() const& {
     Expect(DTypeOf<T>());
     return {static_cast<const T*>(data_), static_cast<size_t>(size())};
   }
   template <class T>
-  std::span<T> as() {
+  std::span<T> as() & {
     Expect(DTypeOf<T>());
     return {static_cast<T*>(data_), static_cast<size_t>(size())};
   }
-  std::span<const float> floats() const;  // Error unless float32
-  std::span<float> floats();
+  template <class T>
+  std::span<const T> as() const&& = delete;
+  std::span<const float> floats() const&;  // Error unless float32
+  std::span<float> floats() &;
+  std::span<const float> floats() const&& = delete;
 
   bool operator==(const Array& other) const;  // shape, type and every bit
 

@@ -26,16 +26,42 @@ bool AsInt(const Json& value, int64_t& v) {
   return v = static_cast<int64_t>(d), true;
 }
 
+// Whether a float32 can stand for it: one too large would become infinite.
+bool FitsFloat(double v) { return std::isfinite(static_cast<float>(v)); }
+
 bool Flatten(const Json& value, std::vector<float>& v, int depth = 0) {
-  if (value.is_number()) return v.push_back(value.get<float>()), true;
+  if (value.is_number()) return v.push_back(value.get<float>()), FitsFloat(value.get<double>());
   if (!value.is_array() || depth > kMaxRank) return false;
   return std::all_of(value.begin(), value.end(), [&](const Json& item) { return Flatten(item, v, depth + 1); });
 }
 
 }  // namespace
 
-Fields Fields::Writer(Json& config) {
+// As nlohmann's parser has it: no overlong forms, no surrogates, nothing above U+10FFFF.
+bool IsUtf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto byte = [&](size_t k) { return i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0u; };
+    const unsigned first = byte(0);
+    const size_t more = first < 0x80   ? 0
+                        : first < 0xC2 ? 4
+                        : first < 0xE0 ? 1
+                        : first < 0xF0 ? 2
+                        : first < 0xF5 ? 3
+                                       : 4;
+    if (more == 4) return false;
+    for (size_t k = 1; k <= more; ++k)
+      if ((byte(k) & 0xC0) != 0x80) return false;
+    if ((first == 0xE0 && byte(1) < 0xA0) || (first == 0xED && byte(1) > 0x9F) || (first == 0xF0 && byte(1) < 0x90) ||
+        (first == 0xF4 && byte(1) > 0x8F))
+      return false;
+    i += more + 1;
+  }
+  return true;
+}
+
+Fields Fields::Writer(Json& config, std::string where) {
   Fields f;
+  f.where_ = std::move(where);
   config = Json::object();
   f.out_ = &config;
   return f;
@@ -70,6 +96,11 @@ void Fields::fail(const char* key, const std::string& expected) const {
   const auto found = in_ ? in_->find(key) : Json::const_iterator{};
   Fail(where_, ": '", key, "' is ", in_ && found != in_->end() ? Shown(*found) : "missing", ", ", expected,
        " was expected");
+}
+
+void Fields::finite(const char* key, double v) const {
+  if (!std::isfinite(v))
+    Fail(where_, where_.empty() ? "" : ": ", "'", key, "' is ", v, ", a finite number was expected");
 }
 
 void Fields::null(const char* key) {
@@ -113,7 +144,7 @@ void Fields::operator()(const char* key, int& v) {
 }
 
 void Fields::operator()(const char* key, double& v) {
-  if (!reading()) return void((*out_)[key] = v);
+  if (!reading()) return finite(key, v), void((*out_)[key] = v);
   const Json* value = find(key);
   if (!value) return;
   if (!value->is_number()) fail(key, "a number");
@@ -125,9 +156,11 @@ void Fields::operator()(const char* key, float& v) {
   if (reading()) {
     double wide = static_cast<double>(v);
     (*this)(key, wide);
+    if (!FitsFloat(wide)) fail(key, "a number within the range of a float32");
     v = static_cast<float>(wide);
     return;
   }
+  finite(key, static_cast<double>(v));
   char text[32];
   for (int digits = 6; digits <= 9; ++digits) {
     std::snprintf(text, sizeof text, "%.*g", digits, static_cast<double>(v));
@@ -137,7 +170,10 @@ void Fields::operator()(const char* key, float& v) {
 }
 
 void Fields::operator()(const char* key, std::string& v) {
-  if (!reading()) return void((*out_)[key] = v);
+  if (!reading()) {
+    if (!IsUtf8(v)) Fail(where_, where_.empty() ? "" : ": ", "'", key, "' is not UTF-8");
+    return void((*out_)[key] = v);
+  }
   const Json* value = find(key);
   if (!value) return;
   if (!value->is_string()) fail(key, "a string");
@@ -159,11 +195,14 @@ void Fields::operator()(const char* key, std::vector<int64_t>& v) {
 }
 
 void Fields::operator()(const char* key, std::vector<float>& v) {
-  if (!reading()) return void((*out_)[key] = v);
+  if (!reading()) {
+    for (const float item : v) finite(key, static_cast<double>(item));
+    return void((*out_)[key] = v);
+  }
   const Json* value = find(key);
   if (!value) return;
   v.clear();
-  if (!Flatten(*value, v)) fail(key, "a list of numbers");
+  if (!Flatten(*value, v)) fail(key, "a list of numbers within the range of a float32");
 }
 
 void Fields::operator()(const char* key, Shape& v) {
@@ -192,7 +231,7 @@ void Fields::object(const char* key, std::string& class_name, const std::string&
       return;
     }
     Json config;
-    Fields child = Writer(config);
+    Fields child = Writer(config, where_);
     body(child);
     (*out_)[key] = {{"module", module}, {"class_name", class_name}, {"config", config}, {"registered_name", nullptr}};
     return;
@@ -224,7 +263,7 @@ void Fields::each(const char* key, size_t& count, const std::function<void(Field
     Json list = Json::array();
     for (size_t i = 0; i < count; ++i) {
       Json item;
-      Fields child = Writer(item);
+      Fields child = Writer(item, where_);
       body(child, i);
       list.push_back(std::move(item));
     }

@@ -13,6 +13,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -23,10 +24,13 @@ namespace ingot {
 
 using Json = nlohmann::ordered_json;
 
+// Whether a text is UTF-8, as names in JSON must be.
+bool IsUtf8(std::string_view text);
+
 class Fields {
  public:
   // Writes into `config`, or reads from it; `where` begins messages ("layer 'dense_1'").
-  static Fields Writer(Json& config);
+  static Fields Writer(Json& config, std::string where = "");
   static Fields Reader(const Json& config, std::string where, const CustomObjects* custom = nullptr);
 
   bool reading() const { return in_ != nullptr; }
@@ -37,7 +41,7 @@ class Fields {
   void operator()(const char* key, bool& v);
   void operator()(const char* key, int& v);
   void operator()(const char* key, int64_t& v);
-  void operator()(const char* key, float& v);
+  void operator()(const char* key, float& v);  // finite: JSON has nothing else
   void operator()(const char* key, double& v);
   void operator()(const char* key, std::string& v);
   void operator()(const char* key, std::vector<int64_t>& v);  // a single number reads as a list of one
@@ -83,6 +87,7 @@ class Fields {
 
  private:
   const Json* find(const char* key);
+  void finite(const char* key, double v) const;
 
   Json* out_ = nullptr;
   const Json* in_ = nullptr;

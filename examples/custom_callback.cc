@@ -35,7 +35,7 @@ class KeepBest : public Callback {
       best_ = loss;
       model.save(path_);
     }
-    if (waited_ >= 3) model.stop_training = true;
+    if (waited_ >= 3) model.set_stop_training(true);
   }
 
   double best() const { return best_; }

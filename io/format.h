@@ -35,6 +35,7 @@ struct Checkpoint {
   Layout layout;                                  // weights placed
   std::shared_ptr<Json> compile;                  // as Keras's get_compile_config(); null if not compiled
   std::shared_ptr<const OptimizerDef> optimizer;  // null if not compiled
+  std::string why_not_compiled;                   // where the file holds half of a compile configuration
   std::optional<uint64_t> seed;                   // of dropout and shuffling, where the file says it
   bool has_state = false;                         // of the optimizer: what follows
   int64_t iterations = 0;

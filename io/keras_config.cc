@@ -2,8 +2,10 @@
 #include "ingot/io/keras_config.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <queue>
 #include <unordered_map>
 
 #include "ingot/io/keras_operations.h"
@@ -110,6 +112,17 @@ void CheckCall(const Json& call, const Layer& layer, const std::string& where) {
   }
 }
 
+// What is listed as an input or output of a model is a tensor, or a list or an object of them.
+void CheckEnds(const Json& j, const std::string& where) {
+  if (IsHistory(j) || (j.is_object() && j.contains("class_name") && j["class_name"] == "__keras_tensor__")) return;
+  if (!j.is_structured()) Bad(where, "a tensor is written as [layer, call, output]", j);
+  for (const auto& item : j.items()) {
+    if (!item.value().is_structured() || item.value().empty())
+      Bad(where, "a tensor is written as [layer, call, output]", j);
+    CheckEnds(item.value(), where);
+  }
+}
+
 class Reader {
  public:
   Reader(const CustomObjects* custom) : custom_(custom) {}
@@ -204,7 +217,7 @@ class Reader {
       items.push_back(std::move(item));
     }
 
-    // Calls are made once what they need is there; one round after the other, until nothing moves.
+    // Calls are made once what they need is there.
     std::map<std::pair<size_t, int64_t>, Tensors> made;
     const auto tensor = [&](const History& h, bool of_ends = false) -> const Tensor* {
       const auto layer = by_name.find(h.layer);
@@ -219,29 +232,46 @@ class Reader {
     };
     for (size_t i = 0; i < items.size(); ++i)
       if (items[i].layer.def().class_name() == "InputLayer") made[{i, 0}] = items[i].layer.call({});
-    std::vector<std::pair<size_t, size_t>> pending;
-    for (size_t i = 0; i < items.size(); ++i)
-      if (items[i].layer.def().class_name() != "InputLayer")
-        for (size_t c = 0; c < items[i].calls.size(); ++c) pending.push_back({i, c});
-    while (!pending.empty()) {
-      std::vector<std::pair<size_t, size_t>> later;
-      for (const auto& [i, c] : pending) {
-        Tensors args;
-        for (const History& h : items[i].calls[c])
-          if (const Tensor* t = tensor(h)) args.push_back(*t);
-        if (args.size() == items[i].calls[c].size())
-          made[{i, static_cast<int64_t>(c)}] = items[i].layer.call(args);
-        else
-          later.push_back({i, c});
+    // Each call waits for the calls before it; what it was the last to wait for sets it going. In the order in which
+    // they are listed, so far as that can be.
+    using Call = std::pair<size_t, int64_t>;
+    std::map<Call, std::vector<Call>> waiting;
+    std::map<Call, size_t> missing;
+    std::priority_queue<Call, std::vector<Call>, std::greater<>> ready;
+    for (size_t i = 0; i < items.size(); ++i) {
+      if (items[i].layer.def().class_name() == "InputLayer") continue;
+      for (size_t c = 0; c < items[i].calls.size(); ++c) {
+        const Call call{i, static_cast<int64_t>(c)};
+        size_t& count = missing[call];
+        for (const History& h : items[i].calls[c]) {
+          if (tensor(h)) continue;  // of an input; Error if there is no such layer
+          const size_t from = by_name.at(h.layer);
+          waiting[{from, h.call - FirstCall(items[from].layer, keras2, false)}].push_back(call);
+          ++count;
+        }
+        if (count == 0) ready.push(call);
       }
-      if (later.size() == pending.size())
-        Fail(where, ": layer '", items[later[0].first].layer.name(),
-             "' waits for tensors that are never made: the calls form a cycle, or one is missing");
-      pending = std::move(later);
     }
+    while (!ready.empty()) {
+      const Call call = ready.top();
+      ready.pop();
+      missing.erase(call);
+      Item& item = items[call.first];
+      Tensors args;
+      for (const History& h : item.calls[static_cast<size_t>(call.second)]) args.push_back(*tensor(h));
+      made[call] = item.layer.call(args);
+      const auto next = waiting.find(call);
+      if (next == waiting.end()) continue;
+      for (const Call& waits : next->second)
+        if (--missing[waits] == 0) ready.push(waits);
+    }
+    if (!missing.empty())
+      Fail(where, ": layer '", items[missing.begin()->first.first].layer.name(),
+           "' waits for tensors that are never made: the calls form a cycle, or one is missing");
 
     const auto ends = [&](const char* key) {
       std::vector<History> histories;
+      CheckEnds(At(config, key, where), where + ", " + key);
       CollectHistories(At(config, key, where), where + ", " + key, histories);
       Tensors tensors;
       for (const History& h : histories) {

@@ -31,21 +31,32 @@ std::string Today() {
 
 std::string_view TextOf(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
-std::shared_ptr<Json> CompileOf(const Json& config) {
-  if (!config.is_object() || !config.contains("compile_config") || !config["compile_config"].is_object())
-    return nullptr;
-  // A subclass of Model may write what it likes; without an optimizer there is nothing to go on with.
-  if (!config["compile_config"].contains("optimizer")) return nullptr;
-  return std::make_shared<Json>(config["compile_config"]);
+// Without an optimizer there is nothing to go on with. Keras leaves it out of the .keras file of a model that was saved
+// as .h5 before, then loads that with RMSprop and without the optimizer's state, and warns; here the model says why it
+// is not compiled when it is to be trained. A subclass of Model may write what it likes.
+void NoteMissingOptimizer(const Json& compile, const std::string& where, Checkpoint& c) {
+  if (compile.is_object() && compile.contains("loss") && !compile["loss"].is_null())
+    c.why_not_compiled =
+        where + " names a loss but no optimizer, as Keras writes it for a model that it saved as .h5 before";
+}
+
+void TakeCompile(const Json& config, const std::string& path, const ReadOptions& options, Checkpoint& c) {
+  if (!options.compile || !config.is_object() || !config.contains("compile_config")) return;
+  const Json& compile = config["compile_config"];
+  if (compile.is_object() && compile.contains("optimizer"))
+    c.SetCompile(std::make_shared<Json>(compile), options.custom);
+  else
+    NoteMissingOptimizer(compile, path + ", compile_config", c);
 }
 
 // training_config of a legacy file, in the form of the new one.
-std::shared_ptr<Json> CompileOfLegacy(const Json& config) {
-  if (!config.is_object() || !config.contains("optimizer_config")) return nullptr;
+void TakeCompileOfLegacy(const Json& config, const std::string& path, const ReadOptions& options, Checkpoint& c) {
+  if (!config.is_object() || !config.contains("optimizer_config"))
+    return NoteMissingOptimizer(config, path + ", training_config", c);
   auto compile = std::make_shared<Json>(config);
   (*compile)["optimizer"] = (*compile)["optimizer_config"];
   compile->erase("optimizer_config");
-  return compile;
+  c.SetCompile(std::move(compile), options.custom);
 }
 
 // A Sequential model without Input says in build_config for which shape it was built.
@@ -111,7 +122,7 @@ Checkpoint ReadKeras(const std::string& path, const ReadOptions& options) {
   c.seed = SeedFrom(MetadataOf(zip, kSeed, path));
   phase.emplace(options.report, "build graph");
   BuildNetwork(config, options, c, path);
-  if (options.compile) c.SetCompile(CompileOf(config), options.custom);
+  TakeCompile(config, path, options, c);
   phase.emplace(options.report, "match or copy");
   c.image = file;
   ReadKerasTree(tree, MetadataOf(zip, "keras_version", path), c, path);
@@ -181,7 +192,7 @@ Checkpoint ReadH5(const std::string& path, const ReadOptions& options) {
   phase.emplace(options.report, "build graph");
   BuildNetwork(config, options, c, path);
   if (const std::string* training = options.compile ? root.text("training_config") : nullptr)
-    c.SetCompile(CompileOfLegacy(ParseJson(*training, path + ", training_config")), options.custom);
+    TakeCompileOfLegacy(ParseJson(*training, path + ", training_config"), path, options, c);
   phase.emplace(options.report, "match or copy");
   c.image = file;
   ReadLegacyTree(root, c, path);

@@ -88,11 +88,13 @@ struct NormAttrs {
 };
 
 // `use` names this use of randomness within the model. The mask has the extents `keep` of x where bit i is set,
-// and 1 where it is not (Keras's noise_shape).
+// and 1 where it is not (Keras's noise_shape). `seeded`: numbers follow from `seed` instead of the model's.
 struct DropoutAttrs {
   float rate;
   uint32_t use;
   uint8_t keep;
+  bool seeded = false;
+  uint64_t seed = 0;
 };
 
 struct ResampleAttrs {

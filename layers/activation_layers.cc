@@ -41,6 +41,8 @@ struct ReLULayer : UnaryLayer {
     if (o.max_value && !(*o.max_value >= 0)) fail("max_value is ", *o.max_value, ", 0 or more was expected");
     if (!(o.negative_slope >= 0)) fail("negative_slope is ", o.negative_slope, ", 0 or more was expected");
     if (!(o.threshold >= 0)) fail("threshold is ", o.threshold, ", 0 or more was expected");
+    check_number("negative_slope", static_cast<double>(o.negative_slope));
+    check_number("threshold", static_cast<double>(o.threshold));
     return in;
   }
   Value call(Graph& g, Value x) override {
@@ -60,6 +62,7 @@ struct LeakyReLULayer : UnaryLayer {
   }  // Keras 2: alpha
   Shape build(const Shape& in) override {
     if (!(slope >= 0)) fail("negative_slope is ", slope, ", 0 or more was expected");
+    check_number("negative_slope", static_cast<double>(slope));
     return in;
   }
   Value call(Graph& g, Value x) override { return Apply(g, Formula::kLeakyRelu, x, slope); }
@@ -111,7 +114,10 @@ struct ELULayer : UnaryLayer {
   std::string class_name() const override { return "ELU"; }
 
   void fields(Fields& f) override { f("alpha", alpha); }
-  Shape build(const Shape& in) override { return in; }
+  Shape build(const Shape& in) override {
+    check_number("alpha", static_cast<double>(alpha));
+    return in;
+  }
   Value call(Graph& g, Value x) override { return Apply(g, Formula::kElu, x, alpha); }
 };
 

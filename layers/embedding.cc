@@ -79,6 +79,7 @@ struct LayerScaleLayer : UnaryLayer {
     f("projection_dim", projection_dim);
   }
   Shape build(const Shape& in) override {
+    check_number("init_values", init_values);
     if (projection_dim < 1) fail("projection_dim is ", projection_dim, ", a positive number was expected");
     if (in.rank() < 2 || (in.back() != kNone && in.back() != projection_dim))
       fail("the input is ", in, ", its last axis should be projection_dim, ", projection_dim);
@@ -97,6 +98,7 @@ struct ScaledSum : LayerDef {
 
   void fields(Fields& f) override { f("scale", scale); }
   TensorSpecs build(const TensorSpecs& in) override {
+    check_number("scale", scale);
     if (in.size() != 2) fail("takes 2 inputs, ", in.size(), " came");
     Shape out = in[0].shape;
     if (!out.accepts(in[1].shape)) fail("takes 2 inputs of one shape, ", out, " and ", in[1].shape, " came");

@@ -5,6 +5,8 @@
 #include <cctype>
 #include <string_view>
 
+#include "ingot/layers/network.h"
+
 namespace ingot {
 namespace {
 
@@ -93,6 +95,10 @@ Tensors Layer::call(const Tensors& x) const {
   }
   node->out = BuildLayer(*def_, in);
   def_->built = true;
+  std::vector<std::weak_ptr<LayerCall>>& calls = def_->calls;
+  if (calls.size() == calls.capacity())  // now and then, so that many calls stay cheap
+    std::erase_if(calls, [](const std::weak_ptr<LayerCall>& call) { return call.expired(); });
+  calls.push_back(node);
   Tensors out;
   for (size_t i = 0; i < node->out.size(); ++i) out.push_back({node->out[i], node, static_cast<int>(i)});
   return out;
@@ -112,7 +118,52 @@ std::vector<VariablePtr> Layer::variables() const {
   return all;
 }
 
+namespace {
+
+// The call that input() and output() speak of: the first, as in Keras.
+std::shared_ptr<LayerCall> FirstCall(const LayerDef& def, const char* what) {
+  for (const auto& call : def.calls)
+    if (auto held = call.lock()) return held;
+  Fail(def.label(), ": has no ", what, ": it was not called on a tensor yet");
+}
+
+Tensor Single(const LayerDef& def, const Tensors& tensors, const char* what) {
+  if (tensors.size() != 1)
+    Fail(def.label(), ": has ", tensors.size(), " ", what, "s; use .", what, "s() to take them all");
+  return tensors[0];
+}
+
+const Network* DescribedModel(const LayerDef& def) {
+  const auto* network = dynamic_cast<const Network*>(&def);
+  if (network && !network->has_calls())
+    Fail(def.label(), ": has no tensors before it knows its input; begin with Input({...})");
+  return network;
+}
+
+}  // namespace
+
+Tensors Layer::inputs() const {
+  if (const Network* network = DescribedModel(*def_)) return network->input_tensors();
+  const auto call = FirstCall(*def_, "input");
+  return call->in.empty() ? outputs() : call->in;  // of an Input, what it gives
+}
+
+Tensors Layer::outputs() const {
+  if (const Network* network = DescribedModel(*def_)) return network->output_tensors();
+  const auto call = FirstCall(*def_, "output");
+  Tensors out;
+  for (size_t i = 0; i < call->out.size(); ++i) out.push_back({call->out[i], call, static_cast<int>(i)});
+  return out;
+}
+
+Tensor Layer::input() const { return Single(*def_, inputs(), "input"); }
+Tensor Layer::output() const { return Single(*def_, outputs(), "output"); }
+
 int64_t Layer::count_params() const {
+  const auto* network = dynamic_cast<const Network*>(def_.get());
+  if (network ? !network->has_calls() : !def_->built && def_->variables.empty())
+    Fail(def_->label(), ": its parameters are counted once it is built, and it does not know its input yet; ",
+         "call it on a tensor, or begin the model with Input({...})");
   int64_t n = 0;
   for (const VariablePtr& v : variables()) n += v->shape.count();
   return n;

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <atomic>
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <string>
@@ -65,9 +66,10 @@ class LayerDef {
   std::string name;  // unique in its model; empty until given by the user or by the model
   bool named_by_user = false;
   bool trainable = true;
-  bool built = false;                  // build has run once
-  Penalty activity;                    // of each output
-  std::vector<VariablePtr> variables;  // its own: trainable ones, then the others, as Keras orders them
+  bool built = false;                           // build has run once
+  Penalty activity;                             // of each output
+  std::vector<VariablePtr> variables;           // its own: trainable ones, then the others, as Keras orders them
+  std::vector<std::weak_ptr<LayerCall>> calls;  // those made so far, as long as somebody has their tensors
 
   // "dense_1", or the class where there is no name yet; begins messages.
   std::string label() const { return name.empty() ? class_name() : name; }
@@ -82,6 +84,10 @@ class LayerDef {
   template <class... Parts>
   [[noreturn]] void fail(const Parts&... parts) const {
     Fail(label(), ": ", parts...);
+  }
+  // Error unless a float32 can hold the option: every number but NaN, infinity and what rounds to it.
+  void check_number(const char* option, double value) const {
+    if (!std::isfinite(static_cast<float>(value))) fail(option, " is ", value, ", a finite float32 was expected");
   }
   // Error unless there is one input of that rank (any rank if -1).
   const Shape& only(const TensorSpecs& in, int rank = -1) const;
@@ -109,7 +115,14 @@ class Layer {
   bool trainable() const { return def_->trainable; }
   void set_trainable(bool value) const { def_->set_trainable(value); }
   std::vector<VariablePtr> variables() const;  // those of layers inside it too, each once
-  int64_t count_params() const;
+  int64_t count_params() const;                // Error, as in Keras, before the layer knows its input
+  // What goes in and comes out.
+  // Of a layer at its first call, as in Keras, and of a model by its description. Error where there was no call.
+  // In the singular also where there are several.
+  Tensor input() const;
+  Tensor output() const;
+  Tensors inputs() const;
+  Tensors outputs() const;
   LayerDef& def() const { return *def_; }
   const std::shared_ptr<LayerDef>& ptr() const { return def_; }
   explicit operator bool() const { return def_ != nullptr; }

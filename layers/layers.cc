@@ -65,7 +65,7 @@ Layer LayerFromConfig(const std::string& class_name, const Json& config, const C
 
 Json LayerConfig(LayerDef& def) {
   Json config;
-  Fields f = Fields::Writer(config);
+  Fields f = Fields::Writer(config, def.label());
   f("name", def.name);
   if (def.class_name() != "InputLayer") f("trainable", def.trainable);
   def.fields(f);

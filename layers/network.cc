@@ -2,6 +2,7 @@
 #include "ingot/layers/network.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <unordered_map>
 #include <unordered_set>
@@ -10,6 +11,18 @@
 
 namespace ingot {
 namespace {
+
+// Files hold names as JSON. Bytes that are no text are shown as numbers.
+void CheckName(const std::string& name, const std::string& of) {
+  if (IsUtf8(name)) return;
+  std::string shown;
+  char hex[8];
+  for (const char c : name) {
+    std::snprintf(hex, sizeof hex, c >= ' ' && c < 127 ? "%c" : "\\x%02x", static_cast<unsigned char>(c));
+    shown += hex;
+  }
+  Fail(of, " '", shown, "': its name is not UTF-8");
+}
 
 bool IsInput(const Layer& layer) { return dynamic_cast<const InputLayer*>(&layer.def()) != nullptr; }
 
@@ -142,7 +155,9 @@ void Network::CountNesting() {
 // Gives names to layers that have none, as Keras would in a fresh session: dense, dense_1, ...
 void Network::NameLayers() {
   std::unordered_set<std::string> taken;
+  CheckName(name, "model");
   const auto take = [&](const Layer& layer) {
+    CheckName(layer.name(), layer.def().class_name() + " layer");
     if (!layer.name().empty() && !taken.insert(layer.name()).second)
       Fail("model '", label(), "': two layers are named '", layer.name(), "'; names must differ");
   };

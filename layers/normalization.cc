@@ -33,6 +33,9 @@ struct ScaledLayer : UnaryLayer {
     f.null("gamma_constraint");
   }
 
+  // Keras takes any number as epsilon, and so does ingot: with a negative one both give NaN where the variance is
+  // small.
+  void check_epsilon() const { check_number("epsilon", static_cast<double>(o.epsilon)); }
   int axis_of(const Shape& in) const { return Axes(o.axis).In(in, label())[0]; }
   // The extent of the one axis of channels, which must be known and not the batch.
   int64_t channels_of(const Shape& in) const {
@@ -91,6 +94,8 @@ struct BatchNormalizationLayer : ScaledLayer<BatchNormalizationOptions> {
 
   Shape build(const Shape& in) override {
     if (in.rank() < 2) fail("takes inputs of at least 2 axes (batch, channels), ", in, " came");
+    check_epsilon();
+    check_number("momentum", o.momentum);
     const Shape shape{channels_of(in)};
     if (o.scale) add_gamma(shape);
     if (o.center) add_beta(shape);
@@ -134,6 +139,7 @@ struct LayerNormalizationLayer : ScaledLayer<LayerNormalizationOptions> {
   Shape build(const Shape& in) override {
     if (o.axis.empty()) fail("axis is empty, at least one was expected");
     o.axis.In(in, label());
+    check_epsilon();
     // Keras sorts the axes as they were given, -1 before 1, and so are the extents of its weights.
     std::vector<int64_t> sorted = o.axis;
     std::sort(sorted.begin(), sorted.end());
@@ -178,6 +184,7 @@ struct GroupNormalizationLayer : ScaledLayer<GroupNormalizationOptions> {
     const int64_t channels = channels_of(in);
     if (o.groups != -1 && (o.groups < 1 || channels % o.groups))
       fail("groups is ", o.groups, ", a divisor of the ", channels, " channels of ", in, " was expected, or -1");
+    check_epsilon();
     if (o.scale) add_gamma({channels});
     if (o.center) add_beta({channels});
     check_weights(in, {channels});
@@ -236,6 +243,8 @@ struct NormalizationLayer : UnaryLayer {
   Shape build(const Shape& in) override {
     const Shape shape = weight_shape(in);
     if (o.mean.none() != o.variance.none()) fail("mean and variance are given together or not at all");
+    for (const double v : o.mean.values) check_number("mean", v);
+    for (const double v : o.variance.values) check_number("variance", v);
     if (!o.mean.none()) {
       if (!(o.mean.shape == o.variance.shape))
         fail("mean has the shape ", o.mean.shape, ", variance ", o.variance.shape, "; one shape was expected");
@@ -293,6 +302,7 @@ struct RescalingLayer : UnaryLayer {
   }
   Shape build(const Shape& in) override {
     for (const Numbers* n : {&scale, &o.offset}) {
+      for (const double v : n->values) check_number(n == &scale ? "scale" : "offset", v);
       bool fits = !n->none() && n->shape.rank() <= in.rank();
       for (int i = 1; fits && i <= n->shape.rank(); ++i)
         fits = n->shape[-i] == 1 || in[-i] == kNone || n->shape[-i] == in[-i];

@@ -20,7 +20,7 @@ struct NoiseLayer : UnaryLayer {
   NoiseLayer(double s, std::optional<int64_t> seed_) : strength(s), seed(seed_) {}
 
   virtual const char* strength_name() const { return "rate"; }
-  virtual Value disturb(Graph& g, Value x, uint32_t use) const = 0;
+  virtual Value disturb(Graph& g, Value x, DropoutAttrs attrs) const = 0;
 
   void fields(Fields& f) override {
     f(strength_name(), strength);
@@ -31,14 +31,18 @@ struct NoiseLayer : UnaryLayer {
       fail(strength_name(), " is ", strength, ", a number between 0 and 1 was expected");
     return in;
   }
-  Value call(Graph& g, Value x) override { return g.training() && strength > 0 ? disturb(g, x, g.NextRandomUse()) : x; }
-
-  float rate() const { return static_cast<float>(strength); }
+  Value call(Graph& g, Value x) override {
+    if (!g.training() || !(strength > 0)) return x;
+    DropoutAttrs attrs{static_cast<float>(strength), seed ? g.NextRandomUse(this) : g.NextRandomUse(), kEveryAxis};
+    attrs.seeded = seed.has_value();
+    attrs.seed = static_cast<uint64_t>(seed.value_or(0));
+    return disturb(g, x, attrs);
+  }
 };
 
-Value DropElements(Graph& g, Value x, float rate, uint32_t use, uint8_t keep) {
-  if (rate >= 1) return Apply(g, Formula::kAffine, x, 0, 0);  // nothing is left to scale up
-  return g.Dropout(x, rate, use, keep);
+Value DropElements(Graph& g, Value x, const DropoutAttrs& attrs) {
+  if (attrs.rate >= 1) return Apply(g, Formula::kAffine, x, 0, 0);  // nothing is left to scale up
+  return g.Dropout(x, attrs);
 }
 
 // Dropout whose mask may be shared along axes.
@@ -75,7 +79,10 @@ struct MaskedLayer : NoiseLayer {
 struct DropoutLayer : MaskedLayer {
   explicit DropoutLayer(double rate = 0, const DropoutOptions& o = {}) : MaskedLayer(rate, o) {}
   std::string class_name() const override { return "Dropout"; }
-  Value disturb(Graph& g, Value x, uint32_t use) const override { return DropElements(g, x, rate(), use, keep()); }
+  Value disturb(Graph& g, Value x, DropoutAttrs attrs) const override {
+    attrs.keep = keep();
+    return DropElements(g, x, attrs);
+  }
 };
 
 // Drops whole channels: the mask has the extents of the batch and of the channels.
@@ -97,8 +104,9 @@ struct SpatialDropoutLayer : NoiseLayer {
     if (in.rank() != rank) fail("takes inputs of ", rank, " axes with the batch, ", in, " came");
     return NoiseLayer::build(in);
   }
-  Value disturb(Graph& g, Value x, uint32_t use) const override {
-    return DropElements(g, x, rate(), use, static_cast<uint8_t>(1u | 1u << (rank - 1)));
+  Value disturb(Graph& g, Value x, DropoutAttrs attrs) const override {
+    attrs.keep = static_cast<uint8_t>(1u | 1u << (rank - 1));
+    return DropElements(g, x, attrs);
   }
 };
 
@@ -106,7 +114,7 @@ struct GaussianNoiseLayer : NoiseLayer {
   explicit GaussianNoiseLayer(double stddev = 0, const NoiseOptions& o = {}) : NoiseLayer(stddev, o.seed) {}
   std::string class_name() const override { return "GaussianNoise"; }
   const char* strength_name() const override { return "stddev"; }
-  Value disturb(Graph& g, Value x, uint32_t use) const override { return g.GaussianNoise(x, rate(), use); }
+  Value disturb(Graph& g, Value x, DropoutAttrs attrs) const override { return g.GaussianNoise(x, attrs); }
 };
 
 struct ActivityRegularizationLayer : UnaryLayer {
@@ -117,7 +125,10 @@ struct ActivityRegularizationLayer : UnaryLayer {
     f("l1", activity.l1);
     f("l2", activity.l2);
   }
-  Shape build(const Shape& in) override { return in; }
+  Shape build(const Shape& in) override {
+    CheckPenalty(label(), activity);
+    return in;
+  }
   Value call(Graph&, Value x) override { return x; }
 };
 

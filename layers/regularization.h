@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Layers that disturb what they get while training, and do nothing else. The disturbance depends on the model's seed,
-// the layer's place and the step; `seed` is read and written but draws nothing apart. ActivityRegularization disturbs
-// nothing and adds a penalty on what it gets to the loss.
+// the layer's place and the step; where the layer has a `seed`, on that, the step and which of the layer's calls it is
+// alone: in whatever model, it draws the same. ActivityRegularization disturbs nothing and adds a penalty on what it
+// gets to the loss.
 #pragma once
 
 #include <cstdint>

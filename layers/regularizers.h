@@ -15,8 +15,8 @@ struct Regularizer : Penalty {
   std::string class_name;  // "" is none
 
   Regularizer() = default;
-  Regularizer(const char* name);  // NOLINT: a name is a regularizer
-  Regularizer(std::string name, float l1_, float l2_) : Penalty{l1_, l2_}, class_name(std::move(name)) {}
+  Regularizer(const char* name);                        // NOLINT: a name is a regularizer
+  Regularizer(std::string name, float l1_, float l2_);  // Error for what Keras refuses: negative, infinite or NaN
 };
 
 struct L1L2Options {
@@ -27,5 +27,7 @@ inline Regularizer L2(float l2 = 0.01f) { return {"L2", 0, l2}; }
 inline Regularizer L1L2(const L1L2Options& o) { return {"L1L2", o.l1, o.l2}; }
 
 void Describe(Fields& f, const char* key, Regularizer& r);
+// The check itself; `where` begins the message.
+void CheckPenalty(const std::string& where, const Penalty& penalty);
 
 }  // namespace ingot

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "ingot/layers/layer.h"
@@ -26,6 +27,23 @@ std::shared_ptr<OptimizerDef> MakeNamed(const std::string& name, const CustomObj
   for (const OptimizerClass& c : AllOptimizers()) names += std::string(names.empty() ? "" : ", ") + c.class_name;
   Fail("optimizer '", name, "' is not known; there are ", names,
        ", or derive one from OptimizerDef and add it to custom objects");
+}
+
+// Whether nothing that options lead to hints at NaN or infinity: a look, where to write all options down would be a
+// large part of what it costs to compile a small model.
+bool IsPlain(const OptimizerDef& def) {
+  if (def.learning_rate.schedule()) return false;
+  float h[kMaxHyper] = {};
+  def.Prepare(0, def.learning_rate_at(0), h);
+  const UpdateAttrs attrs = def.attrs();
+  const auto finite = [](double v) { return std::isfinite(v); };
+  const auto& c = def.common;
+  bool plain = !def.custom() && std::all_of(std::begin(h), std::end(h), finite) &&
+               std::all_of(std::begin(attrs.p), std::end(attrs.p), finite) && finite(c.ema_momentum);
+  for (const auto& option : {c.weight_decay, c.clipnorm, c.clipvalue, c.global_clipnorm, c.loss_scale_factor})
+    plain = plain && finite(option.value_or(0));
+  for (const SlotSpec& slot : def.slots()) plain = plain && finite(static_cast<double>(slot.initial));
+  return plain;
 }
 
 }  // namespace
@@ -94,6 +112,11 @@ Optimizer::Optimizer(const std::string& name) : Optimizer(MakeNamed(name, nullpt
 Optimizer::Optimizer(std::shared_ptr<OptimizerDef> def) : def_(std::move(def)) {
   if (!def_) Fail("optimizer: an empty one was given");
   if (def_->name.empty()) def_->name = SnakeCase(def_->class_name());
+  if (!IsPlain(*def_)) {
+    Json config;  // only finite numbers can be written down, whatever options an optimizer has
+    Fields f = Fields::Writer(config, "optimizer " + def_->class_name());
+    def_->AllFields(f);
+  }
   def_->Check();
 }
 

@@ -83,7 +83,9 @@ class OptimizerDef {
   LearningRate learning_rate = 0.001;
   CommonOptions common;
   std::string name;
-  std::vector<std::string> no_decay{};  // parts of the names of variables that weight decay leaves alone
+  // Parts of the names of variables that weight decay leaves alone. As in Keras (exclude_from_weight_decay), this is no
+  // option: configurations and files do not hold it, and one that was loaded decays all until told again.
+  std::vector<std::string> no_decay{};
 };
 
 // One's own, which moves the weights itself, one variable at a time.

@@ -279,9 +279,43 @@ TEST(Optimizer, WeightDecayLeavesAloneWhatItIsTold) {
   Trainer trainer(Optimizer(def), Some({3, 3, 3}, 1));
   trainer.Step(Some({3, 3, 3}, 0));
   const std::vector<Array> start = Some({3, 3, 3}, 1);
-  for (size_t i = 0; i < 3; ++i)
-    for (size_t k = 0; k < 3; ++k)
-      EXPECT_EQ(trainer.Weight(i).floats()[k], start[i].floats()[k] * (i == 1 ? 1.0f : 0.75f));
+  for (size_t i = 0; i < 3; ++i) {
+    const Array got = trainer.Weight(i);
+    for (size_t k = 0; k < 3; ++k) EXPECT_EQ(got.floats()[k], start[i].floats()[k] * (i == 1 ? 1.0f : 0.75f));
+  }
+  // As Keras's exclude_from_weight_decay it is told, not written down.
+  CustomObjects custom;
+  custom.add<OptimizerFactory>("SignDescent", [] { return std::make_shared<SignDescent>(); });
+  const Json config = ToConfig(Optimizer(def));
+  EXPECT_EQ(config.dump().find("decay\":["), std::string::npos) << config;
+  EXPECT_TRUE(OptimizerFromConfig(config, &custom).def().no_decay.empty());
+}
+
+// Keras takes any number for these, as 1 for beta_1; so does ingot, as long as it is one.
+TEST(Optimizer, TakesWhatKerasTakes) {
+  for (const double odd : {-1.0, 0.0, 1.0, 1.5}) {
+    Adam({.beta_1 = odd}), Adam({.beta_2 = odd}), Adam({.epsilon = odd}), Adamax({.beta_1 = odd}),
+        Nadam({.beta_2 = odd});
+    RMSprop({.rho = odd}), RMSprop({.momentum = odd}), Adadelta({.rho = odd}),
+        Adagrad({.initial_accumulator_value = odd});
+  }
+  const double nan = std::nan(""), infinite = std::numeric_limits<double>::infinity();
+  for (const double none : {nan, infinite}) {
+    EXPECT_THROW(Adam({.beta_1 = none}), Error);
+    EXPECT_THROW(Adam({.epsilon = none}), Error);
+    EXPECT_THROW(AdamW({.weight_decay = none}), Error);
+    EXPECT_THROW(RMSprop({.rho = none}), Error);
+    EXPECT_THROW(RMSprop({.momentum = none}), Error);
+    EXPECT_THROW(Adagrad({.initial_accumulator_value = none}), Error);
+    EXPECT_THROW(Lion({.beta_2 = none}), Error);
+    EXPECT_THROW(Adam({.learning_rate = none}), Error);
+    EXPECT_THROW(Adam({.learning_rate = ExponentialDecay(none, 10, 0.5)}), Error);
+  }
+  for (const double refused : {-0.1, 1.1}) {  // as Keras does
+    EXPECT_THROW(SGD({.momentum = refused}), Error);
+    EXPECT_THROW(Lion({.beta_1 = refused}), Error);
+  }
+  EXPECT_THROW(Lion({.beta_1 = 0}), Error);
 }
 
 TEST(Optimizer, OnesOwn) {

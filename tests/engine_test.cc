@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstring>
 #include <thread>
 
 #include "ingot/data/digits.h"
@@ -113,6 +114,40 @@ TEST(Engine, PredictorsShareWeights) {
     });
   for (std::thread& t : threads) t.join();
   EXPECT_EQ(wrong.load(), 0);
+}
+
+// Plans for 40 batch sizes, in three modes: those least recently used make room, and what is computed stays right.
+TEST(Engine, PlansAreBoundedInNumber) {
+  constexpr size_t kMost = 16;
+  Model model = Mlp();
+  model.compile({.optimizer = SGD({.learning_rate = 0}), .loss = "sparse_categorical_crossentropy"});
+  const Dataset data = Rows(40);
+  const Array want = model.predict(data.x[0], 40);
+  const ModelState& s = model.state();
+  const auto round = [&] {
+    for (int64_t n = 1; n <= 40; ++n) {
+      const Dataset batch = data.slice(0, n);
+      const Arrays got = model.predict_on_batch(batch.x);
+      EXPECT_EQ(std::memcmp(got[0].data(), want.data(), got[0].bytes()), 0) << n;
+      model.test_on_batch(batch.x, batch.y);
+      model.train_on_batch(batch.x, batch.y);
+      EXPECT_LE(s.session.programs_.size(), kMost);
+    }
+  };
+  round();
+  EXPECT_EQ(s.session.programs_.size(), kMost) << "they are kept, too";
+  const size_t activation = s.session.activation_.size();
+  round();
+  EXPECT_EQ(s.session.activation_.size(), activation) << "memory is that of the largest batch";
+}
+
+TEST(Engine, ThePlanShowsWhatIsFused) {
+  const std::string cnn = Cnn().plan(4, false), mlp = Mlp().plan(4, false);
+  EXPECT_NE(cnn.find("Conv2D + bias + relu"), std::string::npos) << cnn;
+  EXPECT_EQ(cnn.find("Unary"), std::string::npos) << cnn;
+  EXPECT_NE(mlp.find("Gemm + bias + relu"), std::string::npos) << mlp;
+  const std::string plain = Sequential({Input({3}), Dense(2, {.use_bias = false})}).plan(4, false);
+  EXPECT_EQ(plain.find('+'), std::string::npos) << plain;
 }
 
 }  // namespace

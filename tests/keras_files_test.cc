@@ -4,6 +4,7 @@
 // predicts what Keras predicted, and goes on training with Keras's losses. What ingot writes it reads back the same, in
 // every format.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -12,7 +13,9 @@
 #include <set>
 
 #include "ingot/ingot.h"
+#include "ingot/io/format.h"
 #include "ingot/tests/fixture.h"
+#include "ingot/train/trainer.h"
 
 namespace ingot {
 namespace {
@@ -188,6 +191,38 @@ INSTANTIATE_TEST_SUITE_P(All, KerasFiles, ::testing::ValuesIn(AllFiles()), [](co
     if (!std::isalnum(static_cast<unsigned char>(ch))) ch = '_';
   return name;
 });
+
+// A model that Keras saved as .h5 loses its optimizer from the compile configuration, and so from what it saves later.
+// Keras then compiles with RMSprop and drops what the optimizer held; ingot says so where the model is to be trained.
+TEST(KerasFiles, WithoutAnOptimizerSayWhyTheyAreNotCompiled) {
+  const std::string path = ::testing::TempDir() + "half_" + std::to_string(getpid()) + ".keras";
+  Model model = Sequential({Input({3}), Dense(2)}, {.seed = 1});
+  const Array x({2, 3}), y({2, 2});
+  for (const char* compile : {R"({"loss": "mse", "metrics": ["mae"]})", R"({"loss": null})", "{}"}) {
+    SCOPED_TRACE(compile);
+    Checkpoint c;
+    c.network = model.network_ptr();
+    c.layout = model.state().layout;
+    c.compile = std::make_shared<Json>(Json::parse(compile));
+    WriteKeras(path, c);
+    Model again = load_model(path);
+    EXPECT_FALSE(again.compiled());
+    EXPECT_EQ(again.predict(x), model.predict(x));
+    std::string said;
+    try {
+      again.fit(x, y);
+    } catch (const Error& e) {
+      said = e.what();
+    }
+    EXPECT_NE(said.find("is not compiled"), std::string::npos) << said;
+    EXPECT_EQ(said.find("half_") != std::string::npos && said.find("a loss but no optimizer") != std::string::npos,
+              std::string(compile).find("mse") != std::string::npos)
+        << said;
+    again.compile({.optimizer = "adam", .loss = "mse"});
+    again.fit(x, y);
+  }
+  fs::remove(path);
+}
 
 }  // namespace
 }  // namespace ingot

@@ -95,7 +95,8 @@ TEST(Model, CloneOfOnesOwnLayer) {
   EXPECT_THROW(clone_model(model), Error) << "nobody said how a Twice is made";
   CustomObjects custom;
   custom.add<LayerFactory>("Twice", [] { return std::make_shared<Twice>(); });
-  EXPECT_EQ(clone_model(model, {}, custom).predict(Ones({1, 3})).floats()[0], 2);
+  const Array got = clone_model(model, {}, custom).predict(Ones({1, 3}));
+  EXPECT_EQ(got.floats()[0], 2);
 }
 
 TEST(Model, SummaryIsKerasTable) {
@@ -139,7 +140,7 @@ TEST(Model, SummaryOfARow) {
  Non-trainable params: 8 (32.00 B)
 )");
   const std::string waiting = Sequential({Dense(3)}).summary();
-  EXPECT_NE(waiting.find("│ dense (Dense) │ ?            │       0 │"), std::string::npos) << waiting;
+  EXPECT_NE(waiting.find("│ dense (Dense) │ ?            │ 0 (unbuilt) │"), std::string::npos) << waiting;
 }
 
 TEST(Model, OutputsOfOneLayerHaveNamesOfTheirOwn) {
@@ -166,6 +167,91 @@ TEST(Model, GluHalvesWhatComesOut) {
   EXPECT_EQ(model.variables()[2]->shape, (Shape{4 * 4 * 4, 10}));
   EXPECT_EQ(model.variables()[4]->shape, (Shape{5, 3}));
   EXPECT_EQ(model.predict(Ones({2, 6, 6, 2})).shape(), (Shape{2, 3}));
+}
+
+// As Keras says it: what does not know its input has no number of parameters.
+TEST(Model, WaitsForItsInput) {
+  Model model = Sequential({Dense(3), Dropout(0.5), Flatten()}, {.name = "waits"});
+  const std::string table = model.summary();
+  for (const char* row :
+       {"│ dense (Dense)     │ ?            │ 0 (unbuilt) │", "│ dropout (Dropout) │ ?            │           0 │",
+        "│ flatten (Flatten) │ ?            │ 0 (unbuilt) │"})
+    EXPECT_NE(table.find(row), std::string::npos) << table;
+  EXPECT_THROW(model.count_params(), Error);
+  EXPECT_THROW(model.get_layer(0).count_params(), Error);
+  EXPECT_THROW(model.get_layer(0).output(), Error);
+  model.predict(Ones({2, 4}));
+  EXPECT_EQ(model.count_params(), 15);
+  EXPECT_EQ(model.get_layer("dropout").count_params(), 0);
+}
+
+// A model of tensors in the singular, and parts of one by the tensors between its layers.
+TEST(Model, TensorsOfLayers) {
+  InputTensor x = Input({4}, {.name = "x"});
+  const Tensor middle = Dense(3, {.activation = "tanh", .name = "middle"})(x), y = Dense(2, {.name = "end"})(middle);
+  Model model(x, y, {.seed = 1});
+  EXPECT_EQ(Model(x, {middle, y}).outputs().size(), 2u);
+  EXPECT_EQ(Model(Tensors{x}, y).outputs().size(), 1u);
+  const Layer dense = model.get_layer("middle");
+  EXPECT_EQ(dense.output().shape(), (Shape{kNone, 3}));
+  EXPECT_EQ(dense.input().shape(), (Shape{kNone, 4}));
+  EXPECT_EQ(model.get_layer("x").output().shape(), (Shape{kNone, 4}));
+  Model features(model.get_layer("x").output(), dense.output());
+  Arrays weights = model.get_weights();
+  features.set_weights({weights[0], weights[1]});
+  const Array rows = Ones({2, 4});
+  EXPECT_EQ(features.predict(rows), Model(x, {middle, y}).predict(Arrays{rows})[0]);
+}
+
+// A layer called twice speaks of its first call, as in Keras; one of several inputs has them in the plural.
+TEST(Model, TensorsOfLayersCalledTwice) {
+  InputTensor a = Input({4}), b = Input({4});
+  const Layer dense = Dense(3, {.name = "d"});
+  const Tensor first = dense(a), second = dense(b), sum = Add({.name = "sum"})({first, second});
+  EXPECT_EQ(dense.output().from, first.from);
+  EXPECT_EQ(dense.input().from, a.from);
+  const Layer add = sum.from->layer;
+  EXPECT_EQ(add.inputs().size(), 2u);
+  EXPECT_THROW(add.input(), Error);
+  EXPECT_EQ(Layer(Twin()).outputs().size(), 1u) << "of a model, those of its description";
+}
+
+TEST(Model, CopiesShareWhetherToStop) {
+  Model model = Sequential({Input({4}), Dense(2)});
+  Model copy = model;
+  EXPECT_FALSE(copy.stop_training());
+  model.set_stop_training(true);
+  EXPECT_TRUE(copy.stop_training());
+  // A callback that holds a handle of its own ends the fit of another.
+  struct Stop : Callback {
+    Model held;
+    explicit Stop(Model m) : held(std::move(m)) {}
+    void on_epoch_end(Model&, int, const Logs&) override { held.set_stop_training(true); }
+  };
+  model.compile({.optimizer = "sgd", .loss = "mse"});
+  EXPECT_EQ(
+      model.fit(Ones({4, 4}), Ones({4, 2}), {.epochs = 5, .callbacks = {std::make_shared<Stop>(copy)}}).epoch.size(),
+      1u);
+}
+
+// What floats() gives points into an Array, so an Array that nobody keeps has none to give.
+template <class A>
+concept GivesFloats = requires(A&& a) {
+  static_cast<A&&>(a).floats();
+};
+template <class A>
+concept GivesElements = requires(A&& a) {
+  static_cast<A&&>(a).template as<int32_t>();
+};
+static_assert(GivesFloats<Array&> && GivesFloats<const Array&> && !GivesFloats<Array> && !GivesFloats<const Array>);
+static_assert(GivesElements<Array&> && GivesElements<const Array&> && !GivesElements<Array>);
+
+// As Keras casts them: towards 0, so 1.9 is row 1 and -0.5 row 0.
+TEST(Model, EmbeddingCutsIdsBetweenRows) {
+  Model model = Sequential({Input({4}), Embedding(3, 2)});
+  model.set_weights({Array({3, 2}, {0.f, 1.f, 2.f, 3.f, 4.f, 5.f})});
+  EXPECT_EQ(model.predict(Array({1, 4}, {0.5f, 1.9f, -0.5f, 2.f})),
+            Array({1, 4, 2}, {0.f, 1.f, 2.f, 3.f, 0.f, 1.f, 4.f, 5.f}));
 }
 
 }  // namespace

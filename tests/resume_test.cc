@@ -178,7 +178,7 @@ int StopsAfter(const EarlyStoppingOptions& options, const std::vector<double>& v
     Logs logs;
     logs.emplace_back(options.monitor, values[i]);
     callback->on_epoch_end(model, static_cast<int>(i), logs);
-    if (model.stop_training) return static_cast<int>(i) + 1;
+    if (model.stop_training()) return static_cast<int>(i) + 1;
   }
   return -1;
 }

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 
 #include "ingot/core/threads.h"
@@ -22,8 +23,11 @@ namespace {
 constexpr int kSteps = 20;
 constexpr int64_t kBatch = 32;
 constexpr double kRate = 1e-3;
-// Of AVX3, AVX2 and scalar code the largest differences seen are 1e-6, 9e-5 and 6e-5.
-constexpr double kGradientBound = 1e-5, kLossBound = 1e-3, kWeightBound = 1e-3;
+// Three times the largest difference seen on an AMD EPYC (Zen 5), which this test prints: AVX3 and AVX2 sum in the same
+// order and agree in every bit; scalar code sums in another and is 1.0e-6 of the largest gradient off (17 roundings of
+// 2^-24, of sums over 21,632 pixels in the first layer), then 1.7e-7 of the loss, then 4.9e-4 of one of Adam's steps.
+// The first loss has agreed in every bit; it may be off by three roundings.
+constexpr double kFirstLossBound = 1.8e-7, kGradientBound = 3e-6, kLossBound = 5e-7, kWeightBound = 1.5e-3;
 
 Model Cnn() {
   return Sequential(
@@ -89,6 +93,10 @@ double LargestDifference(const Arrays& a, const Arrays& b) {
   return largest;
 }
 
+struct Largest {
+  double first = 0, gradient = 0, loss = 0, weight = 0;
+};
+
 // Restores the choice of targets however a test ends.
 struct Forced {
   explicit Forced(int64_t targets) { cpu::ForceTarget(targets); }
@@ -110,18 +118,26 @@ TEST(Cnn, SimdTargetsAgree) {
     SCOPED_TRACE(cpu::TargetName(*target));
     // Sums in another order: gradients agree to rounding, relative to the largest of a weight.
     const Gradients got = gradients();
-    EXPECT_NEAR(got.loss, exact.loss, 1e-5 * exact.loss);
+    Largest seen;
+    seen.first = std::fabs(got.loss - exact.loss) / exact.loss;
     for (size_t i = 0; i < exact.weights.size(); ++i) {
       double scale = 1e-3;
       for (const float g : exact.weights[i].floats()) scale = std::max(scale, std::fabs(static_cast<double>(g)));
-      EXPECT_LE(LargestDifference({got.weights[i]}, {exact.weights[i]}), kGradientBound * scale) << "weight " << i;
+      const double off = LargestDifference({got.weights[i]}, {exact.weights[i]}) / scale;
+      EXPECT_LE(off, kGradientBound) << "weight " << i;
+      seen.gradient = std::max(seen.gradient, off);
     }
     // Adam's first steps are as long as the learning rate whatever the gradient: where that is nearly zero, rounding
     // decides which way. So weights are compared with that length.
     const Outcome trained = Train(2, kSteps / 2);
     for (size_t i = 0; i < want.losses.size(); ++i)
-      EXPECT_NEAR(trained.losses[i], want.losses[i], kLossBound * want.losses[i]) << "step " << i;
-    EXPECT_LE(LargestDifference(trained.weights, want.weights), kWeightBound) << "of steps of " << kRate;
+      seen.loss = std::max(seen.loss, std::fabs(trained.losses[i] - want.losses[i]) / want.losses[i]);
+    seen.weight = LargestDifference(trained.weights, want.weights) / kRate;
+    EXPECT_LE(seen.first, kFirstLossBound);
+    EXPECT_LE(seen.loss, kLossBound);
+    EXPECT_LE(seen.weight, kWeightBound) << "steps";
+    std::printf("%-10s loss %.1e, gradients %.1e; after %d steps: losses %.1e, weights %.1e steps\n",
+                cpu::TargetName(*target), seen.first, seen.gradient, kSteps / 2, seen.loss, seen.weight);
   }
   EXPECT_GE(targets, 1);
 }

@@ -34,7 +34,7 @@ class EarlyStoppingCallback : public Callback {
       if (std::isnan(o_.baseline) || monitor_.Improves(value, o_.baseline)) wait_ = 0;
       return;
     }
-    if (wait_ >= o_.patience && epoch > 0) model.stop_training = true;
+    if (wait_ >= o_.patience && epoch > 0) model.set_stop_training(true);
   }
 
   void on_train_end(Model& model, const Logs&) override {
@@ -64,7 +64,7 @@ class TerminateOnNaNCallback : public Callback {
   void on_train_batch_end(Model& model, int64_t batch, const Logs& logs) override {
     if (!logs.contains("loss") || std::isfinite(logs["loss"])) return;
     if (o_.raise_error) Fail("TerminateOnNaN: the loss is ", logs["loss"], " behind batch ", batch, "; training ends");
-    model.stop_training = true;
+    model.set_stop_training(true);
   }
 
  private:

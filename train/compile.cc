@@ -2,6 +2,9 @@
 //
 // What compile() was given, matched with what the model has: a loss, its weight and metrics for each output. Losses
 // wait until the outputs are known, metrics until the targets are, since "accuracy" depends on both.
+#include <cmath>
+#include <map>
+
 #include "ingot/train/trainer.h"
 
 namespace ingot {
@@ -18,6 +21,9 @@ void ModelState::ResolveLosses() {
     Fail(where, options.loss_weights.size(), " loss_weights were given");
   if (!options.output_metrics.empty() && options.output_metrics.size() != outputs)
     Fail(where, options.output_metrics.size(), " output_metrics were given");
+  for (size_t i = 0; i < options.loss_weights.size(); ++i)
+    if (!std::isfinite(options.loss_weights[i]))
+      Fail("compile: loss_weights[", i, "] is ", options.loss_weights[i], ", a finite number was expected");
   losses.clear();
   for (size_t i = 0; i < outputs; ++i) losses.push_back(options.loss[options.loss.size() == 1 ? 0 : i]);
   loss_weights = options.loss_weights.empty() ? std::vector<float>(outputs, 1.0f) : options.loss_weights;
@@ -35,18 +41,24 @@ void ModelState::ResolveMetrics(const TensorSpecs& y) {
   const TensorSpecs& out = network->outputs();
   for (size_t i = 0; i < losses.size() && i < y.size(); ++i) losses[i] = losses[i].resolve(out[i], y[i]);
   if (!metrics.empty()) return;
+  std::map<std::string, int> taken;
   const auto add = [&](size_t output, const Metric& metric, bool weighted) {
     const Metric resolved = metric.resolve(out[output], y[output]);
-    // As in Keras: the name it was asked for by, after that of the output where there are several.
-    const std::string name = metric.name().empty() ? resolved.name() : metric.name();
-    metrics.push_back(
-        {out.size() > 1 ? names[output] + "_" + name : name, static_cast<int>(output), resolved, weighted});
+    // As in Keras: the name it was asked for by, after that of the output where there are several; "weighted_", and
+    // then a number, where it is taken.
+    const std::string of = out.size() > 1 ? names[output] + "_" : "";
+    const std::string own = metric.name().empty() ? resolved.name() : metric.name();
+    std::string name = of + own;
+    if (weighted && taken.contains(name)) name = of + "weighted_" + own;
+    if (const int before = taken[name]++) name += "_" + std::to_string(before);
+    metrics.push_back({name, static_cast<int>(output), resolved, weighted});
   };
   for (size_t i = 0; i < out.size() && i < y.size(); ++i) {
     for (const Metric& m : options.output_metrics.empty() ? options.metrics : options.output_metrics[i])
       add(i, m, false);
-    for (const Metric& m : options.weighted_metrics) add(i, m, true);
   }
+  for (size_t i = 0; i < out.size() && i < y.size(); ++i)
+    for (const Metric& m : options.weighted_metrics) add(i, m, true);
 }
 
 }  // namespace ingot

@@ -16,11 +16,18 @@ Json MetricList(const std::vector<Metric>& metrics) {
 // Keras writes one loss as itself, several as a list or as an object by the names of the outputs.
 bool IsOne(const Json& j) { return j.is_string() || (j.is_object() && j.contains("class_name")); }
 
-std::vector<Metric> ReadMetrics(const Json& j, const CustomObjects* custom) {
+[[noreturn]] void Malformed(const char* key, const Json& got, const char* expected) {
+  Fail("compile config: '", key, "' is ", got.dump().substr(0, 60), ", ", expected, " was expected");
+}
+
+std::vector<Metric> ReadMetrics(const Json& j, const char* key, const CustomObjects* custom) {
   std::vector<Metric> metrics;
   if (IsOne(j)) return {MetricFromConfig(j, custom)};
-  if (j.is_array())
-    for (const Json& item : j) metrics.push_back(MetricFromConfig(item, custom));
+  if (!j.is_array() && !j.is_null()) Malformed(key, j, "a list of metrics");
+  for (const Json& item : j) {
+    if (!IsOne(item)) Malformed(key, item, "a metric: a name or an object with class_name and config,");
+    metrics.push_back(MetricFromConfig(item, custom));
+  }
   return metrics;
 }
 
@@ -53,7 +60,7 @@ Json CompileConfig(const CompileOptions& o) {
 
 CompileOptions CompileOptionsFromConfig(const Json& config, const std::vector<std::string>& outputs,
                                         const CustomObjects* custom) {
-  if (!config.is_object()) Fail("compile config: is not an object");
+  if (!config.is_object()) Fail("compile config: is ", config.dump().substr(0, 60), ", an object was expected");
   const auto get = [&](const char* key) { return config.contains(key) ? config[key] : Json(nullptr); };
   // What is given by the name of an output, in the order of the outputs.
   const auto in_order = [&](const Json& j, const char* key) {
@@ -68,27 +75,31 @@ CompileOptions CompileOptionsFromConfig(const Json& config, const std::vector<st
   CompileOptions o;
   if (!get("optimizer").is_null()) o.optimizer = OptimizerFromConfig(get("optimizer"), custom);
   const Json loss = in_order(get("loss"), "loss");
-  if (IsOne(loss)) o.loss = {LossFromConfig(loss, custom)};
-  if (loss.is_array())
+  if (IsOne(loss))
+    o.loss = {LossFromConfig(loss, custom)};
+  else if (loss.is_array())
     for (const Json& item : loss) o.loss.push_back(LossFromConfig(item, custom));
+  else if (!loss.is_null())
+    Malformed("loss", loss, "a loss, or a list or an object of losses");
   const Json weights = in_order(get("loss_weights"), "loss_weights");
   if (weights.is_array()) {
     for (const Json& w : weights) {
-      if (!w.is_number() && !w.is_null())
-        Fail("compile config: loss_weights holds ", w.dump(), ", numbers were expected");
+      if (!w.is_number() && !w.is_null()) Malformed("loss_weights", w, "a number for each output");
       o.loss_weights.push_back(w.is_null() ? 1.0f : w.get<float>());
     }
   } else if (weights.is_number()) {
     o.loss_weights = {weights.get<float>()};
+  } else if (!weights.is_null()) {
+    Malformed("loss_weights", weights, "a list of numbers");
   }
   const Json metrics = in_order(get("metrics"), "metrics");
   const bool nested = metrics.is_array() && std::any_of(metrics.begin(), metrics.end(),
                                                         [](const Json& j) { return j.is_array() || j.is_null(); });
   const bool by_output = get("metrics").is_object() && !IsOne(get("metrics"));
   if (nested || by_output || (metrics.is_array() && outputs.size() > 1 && metrics.size() == outputs.size())) {
-    for (const Json& item : metrics) o.output_metrics.push_back(ReadMetrics(item, custom));
+    for (const Json& item : metrics) o.output_metrics.push_back(ReadMetrics(item, "metrics", custom));
   } else {
-    o.metrics = ReadMetrics(metrics, custom);
+    o.metrics = ReadMetrics(metrics, "metrics", custom);
   }
   const Json weighted = in_order(get("weighted_metrics"), "weighted_metrics");
   const bool lists = weighted.is_array() && std::any_of(weighted.begin(), weighted.end(),
@@ -97,7 +108,7 @@ CompileOptions CompileOptionsFromConfig(const Json& config, const std::vector<st
     Fail(
         "compile config: weighted_metrics differ between the outputs, which ingot does not support; load without the "
         "compile configuration, and compile");
-  o.weighted_metrics = ReadMetrics(lists && !weighted.empty() ? weighted[0] : weighted, custom);
+  o.weighted_metrics = ReadMetrics(lists && !weighted.empty() ? weighted[0] : weighted, "weighted_metrics", custom);
   return o;
 }
 

@@ -129,6 +129,9 @@ class Running {
 // As Keras: classes weigh the rows of one target of labels, or of one row of numbers each.
 void CheckClassWeight(const ModelState& s, const Dataset& data, const std::map<int, float>& class_weight) {
   if (class_weight.empty()) return;
+  if (!data.sample_weight.empty())
+    Fail("fit: class_weight and sample_weight were both given; give one, or multiply the weights of the samples by ",
+         "those of their classes");
   const TensorSpecs& out = s.network->outputs();
   if (out.size() != 1)
     Fail("fit: class_weight needs a model with one output, model '", s.network->name, "' has ", out.size(),
@@ -203,7 +206,7 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
   Calls calls(run);
   History& history = run.history;
   Logs logs, epoch_logs;
-  stop_training = false;
+  s.stop_training = false;
   calls(Hook::kTrainBegin, [&](Callback& c) { c.on_train_begin(*this); });
   run.epoch = o.initial_epoch;
   if (const auto position = std::exchange(s.position, nullptr)) {
@@ -215,12 +218,12 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
   constexpr int64_t kMostReserved = 1 << 20;
   history.batch_loss.reserve(history.batch_loss.size() +
                              static_cast<size_t>(std::min(kMostReserved, steps * std::max(0, o.epochs - run.epoch))));
-  for (; run.epoch < o.epochs && (!stop_training || calls.behind()); ++run.epoch) {
+  for (; run.epoch < o.epochs && (!s.stop_training || calls.behind()); ++run.epoch) {
     if (!calls.behind()) run.step = 0;
     calls(Hook::kEpochBegin, [&](Callback& c) { c.on_epoch_begin(*this, run.epoch); });
     progress.Begin(run.epoch);
     if (!calls.behind()) ResetMetrics(s, Mode::kTrain);
-    for (; run.step < steps && (!stop_training || calls.behind()); ++run.step) {
+    for (; run.step < steps && (!s.stop_training || calls.behind()); ++run.step) {
       if (run.hook == Hook::kEpochEnd && calls.behind()) break;
       calls(Hook::kBatchBegin, [&](Callback& c) { c.on_train_batch_begin(*this, run.step); });
       if (!calls.behind()) {

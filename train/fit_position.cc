@@ -209,7 +209,7 @@ std::shared_ptr<const FitState> PositionOf(const ModelState& s, const FitRun& ru
   json["pass_steps"] = run.pass_steps;
   json["seed"] = std::to_string(s.seed);
   json["learning_rate"] = s.optimizer().def().learning_rate.schedule() ? Json(nullptr) : ToJson(s.LearningRate());
-  json["stop"] = run.model.stop_training;
+  json["stop"] = run.model.stop_training();
   json["loss_sum"] = ToJson(s.loss_sum);
   json["loss_count"] = ToJson(s.loss_count);
   json["output_loss_sum"] = ToJson(s.output_loss_sum);
@@ -277,7 +277,7 @@ void GoOn(const FitState& position, ModelState& s, FitRun& run) {
   s.loss_sum = loss_sum;
   s.loss_count = loss_count;
   s.output_loss_sum = output_loss_sum;
-  run.model.stop_training = stop;
+  run.model.set_stop_training(stop);
 }
 
 }  // namespace ingot

@@ -119,6 +119,14 @@ Loss::Loss(std::string name, Function fn, const std::string& reduction) : given_
   def_ = std::move(def);
 }
 
+// What is written down is what is checked, whatever options a loss has.
+Loss::Loss(std::shared_ptr<LossDef> def) : def_(std::move(def)) {
+  if (!def_) return;
+  Json config;
+  Fields f = Fields::Writer(config, "loss " + (def_->name.empty() ? def_->class_name() : def_->name));
+  def_->fields(f);
+}
+
 Loss Loss::resolve(const TensorSpec& pred, const TensorSpec& truth) const {
   if (!def_ || !dynamic_cast<const CrossentropyByShape*>(def_.get())) return *this;
   const int p = pred.shape.rank(), t = truth.shape.rank();

@@ -65,7 +65,7 @@ class Loss {
   Loss(const char* name);         // NOLINT: a name is a loss. Error if there is none of that name
   Loss(const std::string& name);  // NOLINT
   Loss(std::string name, Function fn, const std::string& reduction = "sum_over_batch_size");
-  explicit Loss(std::shared_ptr<LossDef> def) : def_(std::move(def)) {}
+  explicit Loss(std::shared_ptr<LossDef> def);  // Error for an option that is NaN or infinite
 
   explicit operator bool() const { return def_ != nullptr; }
   const LossDef& def() const { return *def_; }

@@ -69,11 +69,11 @@ const Tensors& Model::outputs() const { return state().network->output_tensors()
 uint64_t Model::seed() const { return state().seed; }
 int64_t Model::iterations() const { return state().iterations; }
 double Model::learning_rate() const {
-  if (!compiled()) Fail("learning_rate: model '", name(), "' is not compiled; call compile first");
+  state().RequireCompiled("learning_rate");
   return state().LearningRate();
 }
 void Model::set_learning_rate(double rate) {
-  if (!compiled()) Fail("set_learning_rate: model '", name(), "' is not compiled; call compile first");
+  state().RequireCompiled("set_learning_rate");
   if (!std::isfinite(rate)) Fail("set_learning_rate: ", rate, " came, a number was expected");
   const OptimizerDef& def = state().optimizer().def();
   if (def.learning_rate.schedule())
@@ -81,6 +81,8 @@ void Model::set_learning_rate(double rate) {
          def.learning_rate.schedule()->class_name(), "; compile with a number to set it");
   state().learning_rate = static_cast<double>(static_cast<float>(rate));  // a float32, as in Keras
 }
+bool Model::stop_training() const { return state().stop_training; }
+void Model::set_stop_training(bool value) { state().stop_training = value; }
 bool Model::compiled() const { return state().compiled; }
 const CompileOptions& Model::compile_options() const { return state().options; }
 std::vector<VariablePtr> Model::variables() const { return Layer(*this).variables(); }
@@ -159,6 +161,7 @@ void Model::compile(const CompileOptions& options) {
   for (const std::vector<Metric>& metrics : options.output_metrics) check(metrics);
   s.options = options;
   s.compiled = true;
+  s.why_not_compiled.clear();
   s.iterations = 0;
   s.learning_rate.reset();
   s.slots = Block();
@@ -190,7 +193,7 @@ void CheckData(ModelState& s, const Dataset& data, bool targets, const char* whe
     Fail(where, ": model '", s.network->name, "' takes ", inputs, " inputs, ", data.x.size(), " came");
   for (size_t i = 0; i < inputs; ++i) s.network->check_values(static_cast<int>(i), data.x[i]);
   if (!targets) return;
-  if (!s.compiled) Fail(where, ": model '", s.network->name, "' is not compiled; call compile first");
+  s.RequireCompiled(where);
   if (data.y.size() != s.losses.size())
     Fail(where, ": model '", s.network->name, "' has ", s.losses.size(), " outputs, ", data.y.size(), " targets came");
 }
@@ -320,7 +323,7 @@ Model::Vjp Model::vjp(const Arrays& x, const Arrays& cotangents) {
 
 void Model::apply_gradients(const Arrays& gradients) {
   ModelState& s = state();
-  if (!s.compiled) Fail("apply_gradients: model '", name(), "' is not compiled; call compile first");
+  s.RequireCompiled("apply_gradients");
   const auto& variables = s.layout.variables();
   if (gradients.size() != variables.size())
     Fail("apply_gradients: model '", name(), "' has ", variables.size(), " weights, ", gradients.size(),

@@ -10,6 +10,7 @@
 // many threads over the same weights give each its own predictor().
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -112,6 +113,16 @@ class Model {
   Model() = default;
   Model(const Tensors& inputs, const Tensors& outputs, const ModelOptions& options = {});
   explicit Model(std::shared_ptr<Network> network, const ModelOptions& options = {});
+  // Of one input, one output, or both: Model(x, y).
+  template <std::derived_from<Tensor> In, std::derived_from<Tensor> Out>
+  Model(const In& input, const Out& output, const ModelOptions& options = {})
+      : Model(Tensors{input}, Tensors{output}, options) {}
+  template <std::derived_from<Tensor> In>
+  Model(const In& input, const Tensors& outputs, const ModelOptions& options = {})
+      : Model(Tensors{input}, outputs, options) {}
+  template <std::derived_from<Tensor> Out>
+  Model(const Tensors& inputs, const Out& output, const ModelOptions& options = {})
+      : Model(inputs, Tensors{output}, options) {}
 
   // As a layer of another model.
   operator Layer() const { return Layer(network_ptr()); }
@@ -127,8 +138,8 @@ class Model {
   Layer get_layer(int index) const;
   const Tensors& inputs() const;
   const Tensors& outputs() const;
-  std::string summary() const;  // Keras's table
-  int64_t count_params() const;
+  std::string summary() const;   // Keras's table
+  int64_t count_params() const;  // Error before the model knows its input
   void set_trainable(bool value) const;
 
   // Weights, in Keras's order.
@@ -180,7 +191,9 @@ class Model {
   double learning_rate() const;
   void set_learning_rate(double rate);
   uint64_t seed() const;
-  bool stop_training = false;  // set by callbacks
+  // Set by callbacks: fit ends behind this batch. Of the model, so of every copy of this handle.
+  bool stop_training() const;
+  void set_stop_training(bool value);
 
   // The steps for a batch of that size, as a table.
   std::string plan(int batch_size = 32, bool training = true);

@@ -90,6 +90,7 @@ Model load_model(const std::string& path, const LoadOptions& options) {
       model.compile(CompileOptionsFromConfig(*c.compile, c.network->output_names(), &options.custom_objects));
       TakeState(model.state(), c);
     }
+    model.state().why_not_compiled = c.why_not_compiled;
     return model;
   });
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <set>
 
 #include "ingot/layers/core.h"
 #include "ingot/train/trainer.h"
@@ -68,6 +69,22 @@ std::string Table(const std::vector<Row>& rows) {
   return text + rule("└", "─", "┴", "┘");
 }
 
+// Keras says of most layers that do not know their input yet that they are not built; those without anything that
+// depends on it are from the start.
+bool BuiltFromTheStart(const std::string& class_name) {
+  static const std::set<std::string> all = {"Dropout",       "SpatialDropout1D", "SpatialDropout2D",
+                                            "GaussianNoise", "Reshape",          "Activation",
+                                            "ReLU",          "LeakyReLU",        "ELU",
+                                            "Softmax",       "Identity",         "ActivityRegularization"};
+  return all.contains(class_name) || class_name.find("Pooling") != std::string::npos;
+}
+
+std::string Params(const Layer& layer) {
+  const LayerDef& def = layer.def();
+  if (def.built || !layer.variables().empty()) return Grouped(layer.count_params());
+  return BuiltFromTheStart(def.class_name()) ? "0" : "0 (unbuilt)";
+}
+
 }  // namespace
 
 std::string Model::summary() const {
@@ -98,8 +115,7 @@ std::string Model::summary() const {
       if (node.out.size() > 1) shape = "[" + shape + "]";
       for (const int id : node.in) from += (from.empty() ? "" : ", ") + maker[static_cast<size_t>(id)];
     }
-    rows.push_back({layer.name() + " (" + layer.def().class_name() + ")", shape,
-                    layer.def().built || !layer.variables().empty() ? Grouped(layer.count_params()) : "0"});
+    rows.push_back({layer.name() + " (" + layer.def().class_name() + ")", shape, Params(layer)});
     if (connections) rows.back().push_back(from.empty() ? "-" : from);
   }
 

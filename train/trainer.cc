@@ -47,12 +47,18 @@ void Feed(const Operand& to, const Array& from, const Rows& rows) {
             elements, to.dtype, from.dtype());
 }
 
-// The class of a row of targets: the number itself, or the place of the largest entry.
+// The class of a row of targets: the number itself, rounded as NumPy rounds, or the place of the largest entry.
 int ClassOf(const Operand& y, int64_t row, int64_t rows) {
   const int64_t width = y.count() / std::max<int64_t>(1, rows);
-  if (y.dtype == DType::kInt32) return y.i()[row * width];
-  const float* values = y.f() + row * width;
-  return width == 1 ? static_cast<int>(values[0]) : static_cast<int>(std::max_element(values, values + width) - values);
+  const auto of = [&](const auto* values) {
+    values += row * width;
+    if (width != 1) return static_cast<int>(std::max_element(values, values + width) - values);
+    const double label = std::nearbyint(static_cast<double>(*values));
+    return std::fabs(label) < 1e9 ? static_cast<int>(label) : -1;  // of no class
+  };
+  if (y.dtype == DType::kInt32) return of(y.i());
+  if (y.dtype == DType::kUint8) return of(static_cast<const uint8_t*>(y.data));
+  return of(y.f());
 }
 
 void FeedWeights(const Operand& to, const Program& p, const Dataset& data, const Rows& rows,
@@ -223,6 +229,12 @@ void ModelState::EnsureBuilt(const TensorSpecs& x) {
   }
   Place();
   if (compiled) ResolveLosses();
+}
+
+void ModelState::RequireCompiled(const char* where) const {
+  if (compiled) return;
+  Fail(where, ": model '", network->name, "' is not compiled; call compile first",
+       why_not_compiled.empty() ? "" : " (" + why_not_compiled + ")");
 }
 
 std::vector<char> ModelState::TrainedVariables() const {

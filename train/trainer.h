@@ -70,6 +70,7 @@ struct ModelState {
   bool placed = false;  // the weights exist
 
   bool compiled = false;
+  std::string why_not_compiled;  // of a model from a file that has half of what it takes
   CompileOptions options;
   std::vector<Loss> losses;  // by output
   std::vector<float> loss_weights;
@@ -87,6 +88,7 @@ struct ModelState {
   std::vector<Fill> pending;                // what the slots are still to be filled with, from the file
   std::shared_ptr<const MappedFile> image;  // the file that weights or slots lie in; null once they have left it
   int64_t iterations = 0;
+  bool stop_training = false;
   std::vector<float> hyper;
   std::optional<double> learning_rate;  // set since compile(), in place of the optimizer's own
 
@@ -101,8 +103,9 @@ struct ModelState {
 
   void Place();  // gives the weights their arena and first values
   void EnsureBuilt(const TensorSpecs& x);
-  void ResolveLosses();                       // one for each output, once the outputs are known
-  void ResolveMetrics(const TensorSpecs& y);  // "accuracy" depends on the targets
+  void RequireCompiled(const char* where) const;  // Error unless it is
+  void ResolveLosses();                           // one for each output, once the outputs are known
+  void ResolveMetrics(const TensorSpecs& y);      // "accuracy" depends on the targets
   void EnsureTrainingArenas();
   // Weights and slots into memory of the model's own, for what changes them. Error if the file is shared.
   void LeaveFile();

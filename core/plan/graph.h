@@ -91,8 +91,8 @@ class Graph {
   Value Multiply(Value a, Value b) { return Binary(BinaryOp::kMultiply, a, b); }
   Value Divide(Value a, Value b) { return Binary(BinaryOp::kDivide, a, b); }
   Value Cast(Value x);  // to float32
-  Value Dropout(Value x, float rate, uint32_t use, uint8_t keep_axes);
-  Value GaussianNoise(Value x, float stddev, uint32_t use);
+  Value Dropout(Value x, const DropoutAttrs& attrs);
+  Value GaussianNoise(Value x, const DropoutAttrs& attrs);  // rate is the standard deviation
 
   // Shapes.
   Value Reshape(Value x, const Shape& shape);  // a view
@@ -159,7 +159,10 @@ class Graph {
 
   void Keep(Value v) { info(Root(v)).keep = true; }
   Value Root(Value v) const { return {info(v).root}; }
+  // A use of randomness: of the model's numbers, or of those of `owner`, which has a seed of its own. What an owner
+  // draws does not depend on where in the model it stands.
   uint32_t NextRandomUse() { return random_uses_++; }
+  uint32_t NextRandomUse(const void* owner) { return kOwnUses + own_random_uses_[owner]++; }
 
   const Layout& layout() const { return layout_; }
   const std::vector<ValueInfo>& values() const { return values_; }
@@ -177,7 +180,9 @@ class Graph {
   bool training_;
   Phase phase_ = Phase::kForward;
   int32_t layer_ = -1;
+  static constexpr uint32_t kOwnUses = 0x80000000;  // so that a model of the same seed draws other numbers
   uint32_t random_uses_ = 0;
+  std::unordered_map<const void*, uint32_t> own_random_uses_;
   size_t state_bytes_ = 0;
   std::vector<ValueInfo> values_;
   std::vector<Op> ops_;

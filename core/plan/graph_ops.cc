@@ -85,9 +85,8 @@ Value Graph::Cast(Value x) {
   return Emit(Kernel::kCast, std::span<const Value>(&x, 1), {shape(x)});
 }
 
-Value Graph::Dropout(Value x, float rate, uint32_t use, uint8_t keep_axes) {
+Value Graph::Dropout(Value x, const DropoutAttrs& attrs) {
   const Value of[] = {x};
-  const DropoutAttrs attrs{rate, use, keep_axes};
   const Value y = Emit(Kernel::kDropout, of, {shape(x)}, attrs, true);
   OnBackward(y, of, [=](Graph& g, Value dy) {  // the mask is drawn again, not kept
     g.AddGrad(x, g.Emit(Kernel::kDropout, std::span<const Value>(&dy, 1), {g.shape(x)}, attrs, true));
@@ -95,9 +94,9 @@ Value Graph::Dropout(Value x, float rate, uint32_t use, uint8_t keep_axes) {
   return y;
 }
 
-Value Graph::GaussianNoise(Value x, float stddev, uint32_t use) {
+Value Graph::GaussianNoise(Value x, const DropoutAttrs& attrs) {
   const Value of[] = {x};
-  const Value y = Emit(Kernel::kGaussianNoise, of, {shape(x)}, DropoutAttrs{stddev, use, 0xff}, true);
+  const Value y = Emit(Kernel::kGaussianNoise, of, {shape(x)}, attrs, true);
   OnBackward(y, of, [=](Graph& g, Value dy) { g.AddGrad(x, dy); });
   return y;
 }

@@ -112,18 +112,28 @@ const std::string& Plan::layer(const Step& step) const {
   return step.layer < 0 ? none : layers_[static_cast<size_t>(step.layer)];
 }
 
+// What runs as one kernel: "Conv2D + bias + relu".
+std::string Fused(const Step& step) {
+  std::string text = Name(step.kernel);
+  const bool gemm = step.kernel == Kernel::kGemm,
+             conv = step.kernel == Kernel::kConv2D || step.kernel == Kernel::kDepthwise;
+  if ((gemm || conv) && step.call.in.size() > 2) text += " + bias";
+  if (gemm ? step.call.as<GemmAttrs>().relu : conv && step.call.as<ConvAttrs>().relu) text += " + relu";
+  return text;
+}
+
 std::string Plan::Describe() const {
   static const char* const phases[] = {"forward", "backward", "update"};
   std::string text;
   char line[256];
-  std::snprintf(line, sizeof line, "%4s  %-8s  %-24s  %-18s  %10s  %10s  %s\n", "step", "phase", "layer", "kernel",
+  std::snprintf(line, sizeof line, "%4s  %-8s  %-24s  %-22s  %10s  %10s  %s\n", "step", "phase", "layer", "kernel",
                 "MFLOP", "KiB", "shapes");
   text += line;
   Cost total;
   for (size_t i = 0; i < steps_.size(); ++i) {
     const Step& s = steps_[i];
-    std::snprintf(line, sizeof line, "%4zu  %-8s  %-24s  %-18s  %10.3f  %10.1f  ", i, phases[static_cast<int>(s.phase)],
-                  layer(s).substr(0, 24).c_str(), Name(s.kernel), s.cost.flops / 1e6, s.cost.bytes / 1024);
+    std::snprintf(line, sizeof line, "%4zu  %-8s  %-24s  %-22s  %10.3f  %10.1f  ", i, phases[static_cast<int>(s.phase)],
+                  layer(s).substr(0, 24).c_str(), Fused(s).c_str(), s.cost.flops / 1e6, s.cost.bytes / 1024);
     text += line;
     for (size_t k = 0; k < s.call.in.size(); ++k) text += (k ? " x " : "") + s.call.in[k].shape.str();
     text += s.call.in.empty() ? "-> " : " -> ";

@@ -191,7 +191,7 @@ void RunDropout(const Call& call) {
   const float* x = call.in[0].f();
   float* y = call.out[0].f();
   const Shape& shape = call.out[0].shape;
-  const Stream stream{call.run->seed, attrs.use, call.run->step};
+  const Stream stream{attrs.seeded ? attrs.seed : call.run->seed, attrs.use, call.run->step};
   const float rate = attrs.rate, factor = 1 / (1 - rate);
   const auto keep = [&](Num v, Num drawn) HWY_ATTR { return Select(drawn >= Num(rate), v * Num(factor), Num(0.0f)); };
   Shape mask = shape;
@@ -233,7 +233,7 @@ void RunGaussianNoise(const Call& call) {
   const auto& attrs = call.as<DropoutAttrs>();
   const float* x = call.in[0].f();
   float* y = call.out[0].f();
-  const Stream stream{call.run->seed, attrs.use, call.run->step};
+  const Stream stream{attrs.seeded ? attrs.seed : call.run->seed, attrs.use, call.run->step};
   const Num stddev(attrs.rate);
   ForTiles(call, call.out[0].count(), 1, [&](int64_t, int64_t from, int64_t to) HWY_ATTR {
     ForChunks<Normals>(stream, from, to, [&](int64_t i, int64_t n, const float* drawn) HWY_ATTR {

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""fit() itself: how epochs, steps, weights and validation make up a history. Rows are never shuffled."""
+"""fit() itself: how epochs, steps, weights and validation make up a history. Rows are never shuffled.
+
+No ReLU, whose kink makes of a rounding another history.
+"""
 
 import json
 
 from common import Fixture, f32, fresh, integers, keras, normal, np, random_weight, rng_for
 from keras import layers
 
-ROWS, FEATURES, CLASSES = 22, 6, 3
+# The last batch has at least 3 rows, also of what a split leaves: the normalization over 2 takes nearly all of a gradient
+# away, and what is left is rounding.
+ROWS, FEATURES, CLASSES = 24, 6, 3
 
 
 def labels(rng):
@@ -45,8 +50,8 @@ CASES = [
      dict(epochs=2, class_weight=CLASS_WEIGHT, validation_split=0.25)),
     ("sample_weight", SPARSE, labels, weights, None, dict(epochs=3)),
     ("sample_weight_zeros", SPARSE, labels, zeros_among, None, dict(epochs=2)),
-    ("sample_weight_split", SPARSE, labels, weights, None, dict(epochs=2, validation_split=0.3)),
-    ("validation_split", SPARSE, labels, None, None, dict(epochs=3, validation_split=0.3)),
+    ("sample_weight_split", SPARSE, labels, weights, None, dict(epochs=2, validation_split=0.25)),
+    ("validation_split", SPARSE, labels, None, None, dict(epochs=3, validation_split=0.25)),
     ("validation_data", DENSE, one_hot, None, 9, dict(epochs=3)),
     ("validation_batch_size", SPARSE, labels, None, 9, dict(epochs=2, validation_batch_size=2)),
     ("initial_epoch", SPARSE, labels, None, None, dict(epochs=5, initial_epoch=3)),
@@ -66,7 +71,7 @@ def make():
         model = keras.Sequential(
             [
                 layers.Input((FEATURES,)),
-                layers.Dense(5, activation="relu", kernel_regularizer="l2"),
+                layers.Dense(5, activation="tanh", kernel_regularizer="l2"),
                 layers.BatchNormalization(),
                 head,
             ]
