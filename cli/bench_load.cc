@@ -90,7 +90,7 @@ Model LoadOf(const Size& size, const std::string& path, LoadMode mode) {
       path.ends_with(".ingot") || path.ends_with(".keras") || (path.ends_with(".h5") && !path.ends_with(".weights.h5"));
   if (holds_model) return load_model(path, {.mode = mode});
   Model model = Mlp(size, false);
-  model.load_weights(path, mode);
+  model.load_weights(path, {.mode = mode});
   return model;
 }
 

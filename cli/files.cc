@@ -19,7 +19,7 @@ namespace {
 
 struct Options {
   std::string a, b, model;
-  bool json = false, no_compile = false, weights = false, self_test = false;
+  bool json = false, no_compile = false, weights = false, self_test = false, pytorch = false;
 };
 
 Json ShapeOf(const Shape& shape) { return std::vector<int64_t>(shape.begin(), shape.end()); }
@@ -113,7 +113,7 @@ void Convert(const Options& o) {
       Fail(o.a,
            ": holds weights alone; say with --model into which model, or with --weights that they are all you want");
     Model model = load_model(o.model.empty() ? o.a : o.model, {.compile = !o.no_compile});
-    if (!o.model.empty()) model.load_weights(o.a);
+    if (!o.model.empty()) model.load_weights(o.a, {.pytorch = o.pytorch});
     model.save(o.b, {.self_test = o.self_test});
   }
   std::printf("%s (%s) -> %s (%s)\n", o.a.c_str(), before.c_str(), o.b.c_str(),
@@ -137,6 +137,10 @@ void AddFiles(CLI::App& app) {
   CLI::Option* into =
       convert->add_option("--model", o->model, "where IN holds weights alone: a saved model to load them into");
   convert->add_flag("--no-compile", o->no_compile, "leave optimizer, loss and metrics behind");
+  convert
+      ->add_flag("--pytorch", o->pytorch,
+                 "IN (.safetensors, .npz) has PyTorch's names and layouts: OIHW, out x in; see ingot/io/pytorch.h")
+      ->needs(into);
   CLI::Option* test =
       convert->add_flag("--self-test", o->self_test, "into .ingot: note what the model computes, for verify --run");
   convert

@@ -71,6 +71,8 @@ struct ReadOptions {
   LoadMode mode = LoadMode::kMap;
   LoadReport* report = nullptr;
   bool copy = false;  // weights into memory of their own, whatever the mode
+  // Names and layouts are PyTorch's (io/pytorch.h): read_weights of .safetensors and .npz alone.
+  bool pytorch = false;
 };
 
 // Writes a file whose every part is known; the weights are read where they lie as late as this.

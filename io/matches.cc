@@ -25,12 +25,16 @@ bool Matches::Fits(const std::string& wanted, const Shape& shape, const StoredTe
   if (!found) {
     missing_.push_back(wanted + " " + shape.str());
   } else if (!(found->shape == shape)) {
-    differ_.push_back(Text(wanted, ": the model has ", shape, ", the file ", found->shape, " (", found->name, ")"));
+    Differs(wanted, shape.str(), *found);
   } else {
     matched_.push_back(wanted);
     return true;
   }
   return false;
+}
+
+void Matches::Differs(const std::string& wanted, const std::string& expected, const StoredTensor& found) {
+  differ_.push_back(Text(wanted, ": the model has ", expected, ", the file ", found.shape, " (", found.name, ")"));
 }
 
 void Matches::AddWeight(const std::string& wanted, size_t variable, const Checkpoint& into, const StoredTensor* found) {

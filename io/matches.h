@@ -19,6 +19,8 @@ class Matches {
   void AddWeight(const std::string& wanted, size_t variable, const Checkpoint& into, const StoredTensor* found);
   void AddSlot(const std::string& wanted, size_t slot, size_t variable, const Checkpoint& into,
                const StoredTensor* found);
+  // As when shapes differ, where the file's are not to be compared one to one: `expected` is what should have come.
+  void Differs(const std::string& wanted, const std::string& expected, const StoredTensor& found);
   void LeftOver(const std::string& name, const Shape& shape) { left_over_.push_back(name + " " + shape.str()); }
   // If all fits, gives the checkpoint its weights and slots; else an Error, and nothing was changed.
   //

@@ -13,6 +13,7 @@
 #include "ingot/io/mapped_file.h"
 #include "ingot/io/matches.h"
 #include "ingot/io/npy.h"
+#include "ingot/io/pytorch.h"
 #include "ingot/io/safetensors.h"
 
 namespace ingot {
@@ -78,6 +79,15 @@ void TakeNamed(const std::vector<StoredTensor>& tensors, Checkpoint& into, const
   matches.Finish(into, where);
 }
 
+namespace {
+
+void Take(const std::vector<StoredTensor>& tensors, const ReadOptions& options, Checkpoint& into,
+          const std::string& path) {
+  options.pytorch ? TakePyTorch(tensors, into, path) : TakeNamed(tensors, into, path);
+}
+
+}  // namespace
+
 Writing WriteSafetensors(const std::string& path, const Checkpoint& c) {
   return [path, holds = Safetensors{{{"format", "ingot"}, {"model", c.network->name}}, NamedTensors(c)}] {
     AtomicFile file(path);
@@ -89,7 +99,7 @@ Writing WriteSafetensors(const std::string& path, const Checkpoint& c) {
 void ReadSafetensorsWeights(const std::string& path, const ReadOptions& options, Checkpoint& into) {
   const auto file = MappedFile::Open(path, options.mode, options.report);
   if (!options.copy) into.image = file;
-  TakeNamed(ReadSafetensors(file->bytes(), file, path).tensors, into, path);
+  Take(ReadSafetensors(file->bytes(), file, path).tensors, options, into, path);
 }
 
 Writing WriteNpz(const std::string& path, const Checkpoint& c) {
@@ -103,7 +113,7 @@ Writing WriteNpz(const std::string& path, const Checkpoint& c) {
 void ReadNpzWeights(const std::string& path, const ReadOptions& options, Checkpoint& into) {
   const auto file = MappedFile::Open(path, options.mode, options.report);
   if (!options.copy) into.image = file;
-  TakeNamed(ReadNpz(file->bytes(), file, path), into, path);
+  Take(ReadNpz(file->bytes(), file, path), options, into, path);
 }
 
 }  // namespace ingot

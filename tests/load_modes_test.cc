@@ -80,7 +80,7 @@ TEST_F(LoadModes, WeightsStayInTheFileWhereAsked) {
                                   Dense(3, {.activation = "softmax"})},
                                  {.seed = 4, .initialize = initialize});
         again.compile({.optimizer = "adam", .loss = "sparse_categorical_crossentropy"});
-        again.load_weights(Path(name), mode);
+        again.load_weights(Path(name), {.mode = mode});
         EXPECT_EQ(PagesOf(again) == Pages::kOwn, mode == LoadMode::kRead);
         EXPECT_TRUE(again.predict(x_) == model.predict(x_));
         EXPECT_TRUE(again.get_optimizer_state() == model.get_optimizer_state());

@@ -104,6 +104,16 @@ struct SaveOptions {
   bool self_test = false;  // .ingot: notes what the model computes now, for `ingot verify --run` to repeat
 };
 
+struct WeightOptions {
+  LoadMode mode = LoadMode::kRead;
+  // .safetensors and .npz: the names and layouts are PyTorch's. Kernels are turned (OIHW, out x in), by the kind of the
+  // layer, and weights are copied whatever the mode. Modules are found by the names of the layers; if none has such a
+  // name, they are taken in order. io/pytorch.h says all of it. What no file tells: epsilon and padding are the
+  // model's, and a Dense behind the Flatten of feature maps has its rows in another order in PyTorch, which shows in
+  // wrong predictions only.
+  bool pytorch = false;
+};
+
 struct ModelState;
 
 class Predictor;
@@ -184,7 +194,7 @@ class Model {
   // Weights, and the optimizer's state where model and file have it. What is missing, left over or of another shape
   // is an Error that lists it, and the model is as it was. Weights are copied, or else stay in the file (kMap, kShare)
   // where it holds them as they are used.
-  void load_weights(const std::string& path, LoadMode mode = LoadMode::kRead);
+  void load_weights(const std::string& path, const WeightOptions& options = {});
 
   int64_t iterations() const;  // updates done
   // Of the next step. To set it is an Error where a schedule says it.

@@ -95,14 +95,17 @@ Model load_model(const std::string& path, const LoadOptions& options) {
   });
 }
 
-void Model::load_weights(const std::string& path, LoadMode mode) {
+void Model::load_weights(const std::string& path, const WeightOptions& options) {
   ModelState& s = state();
   if (!s.placed && !s.network->has_calls())
     Fail(path, ": model '", name(),
          "' has no weights yet to load into; begin with Input({...}), or call predict first");
   WithPath(path, [&] {
     const Format& format = FormatOf(path);
-    const bool copy = mode == LoadMode::kRead;
+    const std::string_view extension = format.extension;
+    if (options.pytorch && extension != ".safetensors" && extension != ".npz")
+      Fail(path, ": weights in PyTorch's layouts are read from .safetensors and .npz alone; load it without `pytorch`");
+    const bool copy = options.mode == LoadMode::kRead || options.pytorch;
     if (copy && s.placed) s.LeaveFile();
     Checkpoint c;
     c.network = s.network;
@@ -110,7 +113,8 @@ void Model::load_weights(const std::string& path, LoadMode mode) {
     if (s.compiled) c.optimizer = s.optimizer().ptr();
     c.iterations = s.iterations;
     // What is copied at once is best read from the file's pages.
-    format.read_weights(path, {.mode = copy ? LoadMode::kShare : mode, .copy = copy}, c);
+    const LoadMode mode = copy ? LoadMode::kShare : options.mode;
+    format.read_weights(path, {.mode = mode, .copy = copy, .pytorch = options.pytorch}, c);
     s.Adopt(c.image);
     if (s.compiled) TakeState(s, c);
   });
