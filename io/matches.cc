@@ -76,8 +76,9 @@ void Matches::Finish(Checkpoint& into, const std::string& where) const {
   for (const VariablePtr& v : variables) before.push_back({v->arena, v->offset});
   std::vector<Fill> fills;
   if (!PlaceInFile(into)) {
-    const auto placed = [](const VariablePtr& v) { return v->arena != nullptr; };
-    if (!std::all_of(variables.begin(), variables.end(), placed)) into.layout.Place(into.network->name);
+    // Another file's pages may be read-only.
+    const auto own = [](const VariablePtr& v) { return v->arena && v->arena->pages() == Pages::kOwn; };
+    if (!std::all_of(variables.begin(), variables.end(), own)) into.layout.Place(into.network->name);
     for (const Weight& w : weights_) {
       const Variable& v = *variables[w.variable];
       fills.push_back({w.found, v.dtype, reinterpret_cast<std::byte*>(v.data())});

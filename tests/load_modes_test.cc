@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "ingot/ingot.h"
+#include "ingot/io/npy.h"
 
 namespace ingot {
 namespace {
@@ -122,6 +124,29 @@ TEST_F(LoadModes, ASharedModelCannotBeChanged) {
     model.save(Path("copy.ingot"));
     EXPECT_TRUE(load_model(Path("copy.ingot")).get_weights() == weights);
   }
+}
+
+// Doubles cannot be used where they lie, and the pages of the file before are read-only.
+TEST_F(LoadModes, AFileToBeConvertedTakesThePlaceOfASharedOne) {
+  Trained().save(Path("a.ingot"));
+  const std::vector<VariablePtr> variables = Trained().variables();
+  std::vector<std::vector<double>> doubles;
+  std::vector<StoredTensor> tensors;
+  const std::vector<std::string> names = Layout(variables).names();
+  for (size_t i = 0; i < names.size(); ++i) {
+    doubles.emplace_back(static_cast<size_t>(variables[i]->shape.count()), 0.25 * static_cast<double>(i));
+    const auto* data = reinterpret_cast<const std::byte*>(doubles.back().data());
+    tensors.push_back(
+        {names[i], StoredType::kFloat64, variables[i]->shape, Bytes(data, 8 * doubles.back().size()), {}});
+  }
+  std::ofstream out(Path("b.npz"), std::ios::binary);
+  WriteNpz(tensors,
+           [&](const void* data, size_t n) { out.write(static_cast<const char*>(data), static_cast<int64_t>(n)); });
+  out.close();
+  Model model = load_model(Path("a.ingot"), {.mode = LoadMode::kShare});
+  model.load_weights(Path("b.npz"), {.mode = LoadMode::kShare});
+  const Arrays weights = model.get_weights();
+  for (size_t i = 0; i < weights.size(); ++i) EXPECT_EQ(weights[i].floats()[0], 0.25f * static_cast<float>(i));
 }
 
 TEST_F(LoadModes, WhatIsWrittenToAMappedModelIsItsOwn) {

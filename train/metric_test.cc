@@ -58,7 +58,8 @@ TEST(Metric, AgreesWithKeras) {
     Updates updates(metric, tensor("y_true", 0), tensor("y_pred", 0), tensor("sw", 0));
     for (int b = 0; !tensor("y_true", b).empty(); ++b) {
       const auto got = updates.Add(tensor("y_true", b), tensor("y_pred", b), tensor("sw", b));
-      const auto want = tensor("result", b).as<float>();
+      const Array result = tensor("result", b);
+      const auto want = result.as<float>();
       ASSERT_EQ(got.size(), want.size());
       for (size_t i = 0; i < got.size(); ++i)
         EXPECT_NEAR(got[i], static_cast<double>(want[i]), 1e-6 + 1e-5 * std::fabs(static_cast<double>(want[i])))
