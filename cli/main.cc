@@ -2,6 +2,8 @@
 //
 // The command line. Each command is a file; this one lists them. Exit codes: 0, 1 (failed), 2 (usage). Errors go to
 // standard error, and nothing else does but progress.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
@@ -26,9 +28,19 @@ std::string OneLine(const std::string& text) {
   return line;
 }
 
+// A mapped file of which a part is gone, or cannot be read from its disk: nothing can go on, but it can be said.
+void SayLost(int) {
+  constexpr char kText[] =
+      "ingot: a file was cut, or its disk failed, while it was used; get it whole, and replace files by renaming\n";
+  if (write(STDERR_FILENO, kText, sizeof kText - 1) < 0) {
+  }  // nobody to tell
+  _exit(1);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGBUS, SayLost);
   std::signal(SIGXFSZ, SIG_IGN);  // writing past a limit is an Error that says so, not the end
   CLI::App app{"ingot: define, train, inspect and time small Keras-equivalent models"};
   app.require_subcommand(1);
