@@ -19,20 +19,16 @@
 #include <vector>
 
 #include "ingot/core/error.h"
+#include "ingot/tests/folder.h"
 
 namespace ingot {
 namespace {
 
 namespace fs = std::filesystem;
 
-class AtomicFileTest : public ::testing::Test {
+class AtomicFileTest : public testing::InFolder {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("ingot-atomic-" + std::to_string(getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  std::string path() const { return (folder_ / "file").string(); }
+  std::string path() const { return testing::InFolder::path("file"); }
   std::string Read() const {
     std::ifstream in(path(), std::ios::binary);
     std::stringstream text;
@@ -53,8 +49,6 @@ class AtomicFileTest : public ::testing::Test {
     const std::string text = Read();
     return text.size() == 200000 && text.find_first_not_of(text[0]) == std::string::npos;
   }
-
-  fs::path folder_;
 };
 
 TEST_F(AtomicFileTest, WithoutCommitNothingChanges) {
@@ -89,7 +83,7 @@ TEST_F(AtomicFileTest, TwoSaversOfOneFileTakeTurns) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([this, t] {
-      for (int i = 0; i < 20; ++i) Save(path(), static_cast<char>('a' + t), 200000);
+      for (int i = 0; i < 5; ++i) Save(path(), static_cast<char>('a' + t), 200000);
     });
   for (std::thread& t : threads) t.join();
   EXPECT_TRUE(Whole());

@@ -12,25 +12,18 @@
 #include <fstream>
 
 #include "ingot/core/error.h"
+#include "ingot/tests/folder.h"
 
 namespace ingot {
 namespace {
 
 namespace fs = std::filesystem;
 
-class MappedFileTest : public ::testing::Test {
+class MappedFileTest : public testing::InFolder {
  protected:
-  void SetUp() override {
-    std::string folder = (fs::temp_directory_path() / "mapped_file_test.XXXXXX").string();
-    ASSERT_NE(mkdtemp(folder.data()), nullptr);
-    folder_ = folder;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  std::string Path(const std::string& name) const { return (folder_ / name).string(); }
   std::string Write(const std::string& name, const std::string& text) const {
-    std::ofstream(Path(name), std::ios::binary) << text;
-    return Path(name);
+    std::ofstream(path(name), std::ios::binary) << text;
+    return path(name);
   }
   static std::string Refusal(const std::string& path) {
     try {
@@ -40,8 +33,6 @@ class MappedFileTest : public ::testing::Test {
       return e.what();
     }
   }
-
-  fs::path folder_;
 };
 
 TEST_F(MappedFileTest, BytesOfAFile) {
@@ -88,14 +79,14 @@ TEST_F(MappedFileTest, SaysWhetherTheFileChanged) {
 }
 
 TEST_F(MappedFileTest, Refusals) {
-  EXPECT_EQ(Refusal(Path("none")), Path("none") + ": cannot be opened: No such file or directory");
+  EXPECT_EQ(Refusal(path("none")), path("none") + ": cannot be opened: No such file or directory");
   EXPECT_EQ(Refusal(folder_.string()), folder_.string() + ": is a folder, a file was expected");
-  ASSERT_EQ(mkfifo(Path("pipe").c_str(), 0600), 0);
-  EXPECT_NE(Refusal(Path("pipe")).find("is not a regular file"), std::string::npos);
+  ASSERT_EQ(mkfifo(path("pipe").c_str(), 0600), 0);
+  EXPECT_NE(Refusal(path("pipe")).find("is not a regular file"), std::string::npos);
   EXPECT_NE(Refusal("/dev/null").find("is not a regular file"), std::string::npos);
   if (geteuid() != 0) {  // root may read anything
     fs::permissions(Write("closed", "x"), fs::perms::none);
-    EXPECT_EQ(Refusal(Path("closed")), Path("closed") + ": cannot be opened: Permission denied");
+    EXPECT_EQ(Refusal(path("closed")), path("closed") + ": cannot be opened: Permission denied");
   }
 }
 

@@ -17,6 +17,7 @@
 #include "ingot/io/contents.h"
 #include "ingot/io/ingot_file.h"
 #include "ingot/io/safetensors.h"
+#include "ingot/tests/folder.h"
 #include "ingot/train/selftest.h"
 
 namespace ingot {
@@ -24,15 +25,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Verify : public ::testing::Test {
+class Verify : public testing::InFolder {
  protected:
-  Verify() {
-    char name[] = "/tmp/ingot_verify_XXXXXX";
-    folder_ = mkdtemp(name);
-  }
-  ~Verify() override { fs::remove_all(folder_); }
-  std::string path(const std::string& name) const { return folder_ + "/" + name; }
-
   static std::string Read(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
@@ -56,9 +50,6 @@ class Verify : public ::testing::Test {
       return e.what();
     }
   }
-
- private:
-  std::string folder_;
 };
 
 // Trained a step, so that slots hold something. Batch normalization has weights that are not trained.

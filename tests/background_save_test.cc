@@ -13,23 +13,14 @@
 #include <thread>
 
 #include "ingot/ingot.h"
+#include "ingot/tests/folder.h"
 
 namespace ingot {
 namespace {
 
 namespace fs = std::filesystem;
 
-class ThreadBackgroundSave : public ::testing::Test {
- protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("ingot-background-" + std::to_string(getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  std::string path(const std::string& name) const { return (folder_ / name).string(); }
-
-  fs::path folder_;
-};
+class ThreadBackgroundSave : public testing::InFolder {};
 
 Dataset Points() {
   Array x({32, 16}), y({32, 4});

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ingot/ingot.h"
+#include "ingot/tests/folder.h"
 #include "ingot/train/fit_position.h"
 #include "ingot/train/trainer.h"
 
@@ -22,17 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Backup : public ::testing::Test {
- protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("ingot-backup-" + std::to_string(getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  std::string path(const std::string& name) const { return (folder_ / name).string(); }
-
-  fs::path folder_;
-};
+class Backup : public testing::InFolder {};
 
 std::string ReadAll(const std::string& path) {
   std::ifstream in(path, std::ios::binary);

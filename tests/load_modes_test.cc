@@ -9,6 +9,7 @@
 
 #include "ingot/ingot.h"
 #include "ingot/io/npy.h"
+#include "ingot/tests/folder.h"
 
 namespace ingot {
 namespace {
@@ -25,16 +26,12 @@ Model Net() {
                     {.seed = 4});
 }
 
-class LoadModes : public ::testing::Test {
+class LoadModes : public testing::InFolder {
  protected:
   LoadModes() : x_({8, 6}), y_({8}, DType::kInt32) {
-    folder_ = fs::temp_directory_path() / ("ingot-modes-" + std::to_string(getpid()));
-    fs::create_directories(folder_);
     for (size_t i = 0; i < 48; ++i) x_.floats()[i] = static_cast<float>((i * 7) % 11) / 5 - 1;
     for (size_t i = 0; i < 8; ++i) y_.as<int32_t>()[i] = static_cast<int32_t>(i % 3);
   }
-  ~LoadModes() override { fs::remove_all(folder_); }
-  std::string Path(const std::string& name) const { return (folder_ / name).string(); }
   Model Trained() {
     Model model = Net();
     model.compile({.optimizer = "adam", .loss = "sparse_categorical_crossentropy"});
@@ -47,7 +44,6 @@ class LoadModes : public ::testing::Test {
   }
   static Pages PagesOf(const Model& model) { return model.variables()[0]->arena->pages(); }
 
-  fs::path folder_;
   Array x_, y_;
 };
 
@@ -56,8 +52,8 @@ TEST_F(LoadModes, PredictAndTrainTheSame) {
     for (const LoadMode mode : kModes) {
       SCOPED_TRACE(std::string(name) + ", " + Name(mode));
       Model model = Trained();
-      model.save(Path(name));
-      Model again = load_model(Path(name), {.mode = mode});
+      model.save(path(name));
+      Model again = load_model(path(name), {.mode = mode});
       constexpr Pages kWhere[] = {Pages::kMapped, Pages::kReadOnly, Pages::kOwn};
       EXPECT_EQ(PagesOf(again), kWhere[static_cast<size_t>(mode)]);
       EXPECT_TRUE(again.predict(x_) == model.predict(x_));
@@ -74,7 +70,7 @@ TEST_F(LoadModes, PredictAndTrainTheSame) {
 TEST_F(LoadModes, WeightsStayInTheFileWhereAsked) {
   Model model = Trained();
   for (const char* name : kWeights) {
-    model.save(Path(name));
+    model.save(path(name));
     for (const LoadMode mode : kModes) {
       for (const bool initialize : {false, true}) {
         SCOPED_TRACE(std::string(name) + ", " + Name(mode) + (initialize ? "" : ", not initialized"));
@@ -82,12 +78,12 @@ TEST_F(LoadModes, WeightsStayInTheFileWhereAsked) {
                                   Dense(3, {.activation = "softmax"})},
                                  {.seed = 4, .initialize = initialize});
         again.compile({.optimizer = "adam", .loss = "sparse_categorical_crossentropy"});
-        again.load_weights(Path(name), {.mode = mode});
+        again.load_weights(path(name), {.mode = mode});
         EXPECT_EQ(PagesOf(again) == Pages::kOwn, mode == LoadMode::kRead);
         EXPECT_TRUE(again.predict(x_) == model.predict(x_));
         EXPECT_TRUE(again.get_optimizer_state() == model.get_optimizer_state());
         if (mode == LoadMode::kShare) continue;
-        Model reference = load_model(Path("a.ingot"));
+        Model reference = load_model(path("a.ingot"));
         EXPECT_EQ(Step(again), Step(reference));
         EXPECT_TRUE(again.get_weights() == reference.get_weights());
       }
@@ -97,8 +93,8 @@ TEST_F(LoadModes, WeightsStayInTheFileWhereAsked) {
 
 TEST_F(LoadModes, ASharedModelCannotBeChanged) {
   for (const char* name : kModels) {
-    Trained().save(Path(name));
-    Model model = load_model(Path(name), {.mode = LoadMode::kShare});
+    Trained().save(path(name));
+    Model model = load_model(path(name), {.mode = LoadMode::kShare});
     const Arrays weights = model.get_weights();
     const auto refused = [&](const auto& change) {
       try {
@@ -111,7 +107,7 @@ TEST_F(LoadModes, ASharedModelCannotBeChanged) {
     refused([&] { model.train_on_batch({x_}, {y_}); });
     refused([&] { model.fit(x_, y_); });
     refused([&] { model.set_weights(weights); });
-    refused([&] { model.load_weights(Path(name)); });
+    refused([&] { model.load_weights(path(name)); });
     refused([&] { model.gradients({x_}, {y_}); });
     refused([&] { model.apply_gradients(weights); });
     // A model of its layers has its weights.
@@ -121,14 +117,14 @@ TEST_F(LoadModes, ASharedModelCannotBeChanged) {
     refused([&] { part.train_on_batch({x_}, {Array({8, 9})}); });
     EXPECT_TRUE(model.get_weights() == weights);
     model.evaluate(x_, y_);
-    model.save(Path("copy.ingot"));
-    EXPECT_TRUE(load_model(Path("copy.ingot")).get_weights() == weights);
+    model.save(path("copy.ingot"));
+    EXPECT_TRUE(load_model(path("copy.ingot")).get_weights() == weights);
   }
 }
 
 // Doubles cannot be used where they lie, and the pages of the file before are read-only.
 TEST_F(LoadModes, AFileToBeConvertedTakesThePlaceOfASharedOne) {
-  Trained().save(Path("a.ingot"));
+  Trained().save(path("a.ingot"));
   const std::vector<VariablePtr> variables = Trained().variables();
   std::vector<std::vector<double>> doubles;
   std::vector<StoredTensor> tensors;
@@ -139,40 +135,40 @@ TEST_F(LoadModes, AFileToBeConvertedTakesThePlaceOfASharedOne) {
     tensors.push_back(
         {names[i], StoredType::kFloat64, variables[i]->shape, Bytes(data, 8 * doubles.back().size()), {}});
   }
-  std::ofstream out(Path("b.npz"), std::ios::binary);
+  std::ofstream out(path("b.npz"), std::ios::binary);
   WriteNpz(tensors,
            [&](const void* data, size_t n) { out.write(static_cast<const char*>(data), static_cast<int64_t>(n)); });
   out.close();
-  Model model = load_model(Path("a.ingot"), {.mode = LoadMode::kShare});
-  model.load_weights(Path("b.npz"), {.mode = LoadMode::kShare});
+  Model model = load_model(path("a.ingot"), {.mode = LoadMode::kShare});
+  model.load_weights(path("b.npz"), {.mode = LoadMode::kShare});
   const Arrays weights = model.get_weights();
   for (size_t i = 0; i < weights.size(); ++i) EXPECT_EQ(weights[i].floats()[0], 0.25f * static_cast<float>(i));
 }
 
 TEST_F(LoadModes, WhatIsWrittenToAMappedModelIsItsOwn) {
-  Trained().save(Path("a.ingot"));
-  Model one = load_model(Path("a.ingot")), two = load_model(Path("a.ingot"));
+  Trained().save(path("a.ingot"));
+  Model one = load_model(path("a.ingot")), two = load_model(path("a.ingot"));
   const Arrays before = two.get_weights();
   Arrays zeros;
   for (const Array& w : before) zeros.push_back(w.copy());
   for (Array& w : zeros) std::fill(w.floats().begin(), w.floats().end(), 0.0f);
   one.set_weights(zeros);
   EXPECT_TRUE(two.get_weights() == before);
-  EXPECT_TRUE(load_model(Path("a.ingot")).get_weights() == before);
+  EXPECT_TRUE(load_model(path("a.ingot")).get_weights() == before);
   EXPECT_TRUE(one.get_weights() == zeros);
 }
 
 TEST_F(LoadModes, AModelMayBeSavedOverTheFileItLiesIn) {
   for (const char* name : kModels) {
     Model model = Trained();
-    model.save(Path(name));
-    Model mapped = load_model(Path(name));
-    mapped.save(Path(name));
+    model.save(path(name));
+    Model mapped = load_model(path(name));
+    mapped.save(path(name));
     for (int i = 0; i < 2; ++i) {
       EXPECT_EQ(Step(mapped), Step(model));
-      mapped.save(Path(name));
+      mapped.save(path(name));
     }
-    EXPECT_TRUE(load_model(Path(name)).get_weights() == model.get_weights());
+    EXPECT_TRUE(load_model(path(name)).get_weights() == model.get_weights());
   }
 }
 
@@ -180,10 +176,10 @@ TEST_F(LoadModes, AFileThatWasCutOrWrittenToIsAnErrorBeforeItIsUsed) {
   for (const char* name : kModels) {
     SCOPED_TRACE(name);
     Model model = Trained();
-    model.save(Path(name));
-    Model mapped = load_model(Path(name)), read = load_model(Path(name), {.mode = LoadMode::kRead});
-    const auto size = fs::file_size(Path(name));
-    fs::resize_file(Path(name), size + 1);
+    model.save(path(name));
+    Model mapped = load_model(path(name)), read = load_model(path(name), {.mode = LoadMode::kRead});
+    const auto size = fs::file_size(path(name));
+    fs::resize_file(path(name), size + 1);
     EXPECT_THROW(mapped.predict(x_), Error);
     EXPECT_THROW(Step(mapped), Error);
     EXPECT_TRUE(read.predict(x_) == model.predict(x_));
@@ -193,10 +189,10 @@ TEST_F(LoadModes, AFileThatWasCutOrWrittenToIsAnErrorBeforeItIsUsed) {
 
 TEST_F(LoadModes, ReportsEachPhase) {
   for (const char* name : kModels) {
-    Trained().save(Path(name));
+    Trained().save(path(name));
     for (const LoadMode mode : kModes) {
       SCOPED_TRACE(std::string(name) + ", " + Name(mode));
-      const LoadReport report = measure_load(Path(name), {.batch_size = 8, .mode = mode});
+      const LoadReport report = measure_load(path(name), {.batch_size = 8, .mode = mode});
       const auto has = [&](const std::string& phase) {
         return std::any_of(report.phases.begin(), report.phases.end(), [&](const auto& p) { return p.name == phase; });
       };
@@ -207,7 +203,7 @@ TEST_F(LoadModes, ReportsEachPhase) {
       EXPECT_EQ(has("first training step"), mode != LoadMode::kShare);
       for (const auto& p : report.phases) {
         if (p.name == "map" || p.name == "read") {
-          EXPECT_EQ(p.bytes, fs::file_size(Path(name)));
+          EXPECT_EQ(p.bytes, fs::file_size(path(name)));
         }
       }
       EXPECT_GT(report.ms(), 0);

@@ -7,23 +7,14 @@
 #include <filesystem>
 
 #include "ingot/ingot.h"
+#include "ingot/tests/folder.h"
 
 namespace ingot {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Resume : public ::testing::Test {
- protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("ingot-resume-" + std::to_string(getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  std::string path(const std::string& name) const { return (folder_ / name).string(); }
-
-  fs::path folder_;
-};
+class Resume : public testing::InFolder {};
 
 Model Small(const Optimizer& optimizer = "adam", uint64_t seed = 3) {
   Model model = Sequential({Input({4}), Dense(5, {.activation = "relu"}), Dropout(0.4), Dense(2)}, {.seed = seed});

@@ -22,6 +22,7 @@
 #include <random>
 
 #include "ingot/ingot.h"
+#include "ingot/tests/folder.h"
 
 namespace ingot {
 namespace {
@@ -69,15 +70,9 @@ std::string InChild(const std::function<std::string()>& f) {
   return text;
 }
 
-class Save : public ::testing::Test {
+class Save : public testing::InFolder {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("ingot-save-" + std::to_string(getpid()));
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  std::string path(const std::string& extension) const { return (folder_ / ("m" + extension)).string(); }
+  std::string path(const std::string& extension) const { return testing::InFolder::path("m" + extension); }
   // The weights that a file holds.
   Arrays Loaded(const std::string& extension) {
     if (extension == ".ingot" || extension == ".keras" || extension == ".h5")
@@ -109,7 +104,6 @@ class Save : public ::testing::Test {
     }
   }
 
-  fs::path folder_;
   Model old_ = Sized(1), new_ = Sized(2);
 };
 
