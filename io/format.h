@@ -90,25 +90,25 @@ struct Format {
 // By the longest extension that fits; Error that lists them if none does.
 const Format& FormatOf(const std::string& path);
 
-Writing WriteIngot(const std::string& path, const Checkpoint& checkpoint);
+[[nodiscard]] Writing WriteIngot(const std::string& path, const Checkpoint& checkpoint);
 Checkpoint ReadIngot(const std::string& path, const ReadOptions& options);
 void ReadIngotWeights(const std::string& path, const ReadOptions& options, Checkpoint& into);
 
-Writing WriteKeras(const std::string& path, const Checkpoint& checkpoint);
+[[nodiscard]] Writing WriteKeras(const std::string& path, const Checkpoint& checkpoint);
 Checkpoint ReadKeras(const std::string& path, const ReadOptions& options);
 void ReadKerasWeightsOf(const std::string& path, const ReadOptions& options, Checkpoint& into);
 
-Writing WriteWeightsH5(const std::string& path, const Checkpoint& checkpoint);
+[[nodiscard]] Writing WriteWeightsH5(const std::string& path, const Checkpoint& checkpoint);
 void ReadWeightsH5(const std::string& path, const ReadOptions& options,
                    Checkpoint& into);  // of the new layout or the legacy one
 
-Writing WriteH5(const std::string& path, const Checkpoint& checkpoint);
+[[nodiscard]] Writing WriteH5(const std::string& path, const Checkpoint& checkpoint);
 Checkpoint ReadH5(const std::string& path, const ReadOptions& options);
 
-Writing WriteSafetensors(const std::string& path, const Checkpoint& checkpoint);
+[[nodiscard]] Writing WriteSafetensors(const std::string& path, const Checkpoint& checkpoint);
 void ReadSafetensorsWeights(const std::string& path, const ReadOptions& options, Checkpoint& into);
 
-Writing WriteNpz(const std::string& path, const Checkpoint& checkpoint);
+[[nodiscard]] Writing WriteNpz(const std::string& path, const Checkpoint& checkpoint);
 void ReadNpzWeights(const std::string& path, const ReadOptions& options, Checkpoint& into);
 
 }  // namespace ingot

@@ -173,7 +173,7 @@ TEST_F(ThreadBackgroundSave, TheEndOfTheProcessWaits) {
     if (pid == 0) {
       setenv(kPath, to.c_str(), 1);
       if (!std::freopen(log.c_str(), "w", stderr) || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) _exit(126);
-      unsetenv("GTEST_TOTAL_SHARDS");  // this one test, whichever shard the parent is
+      unsetenv("GTEST_TOTAL_SHARDS"), unsetenv("GTEST_SHARD_INDEX");  // this one test, whichever shard the parent is
       execl("/proc/self/exe", "ingot_tests", "--gtest_filter=ThreadBackgroundSave.TheEndOfTheProcessWaits", nullptr);
       _exit(127);
     }

@@ -112,7 +112,7 @@ pid_t Start(const std::string& folder, const std::string& test, int kind) {
   if (child != 0) return child;
   setenv(kFolder, folder.c_str(), 1);
   setenv("INGOT_BACKUP_TEST_KIND", std::to_string(kind).c_str(), 1);
-  unsetenv("GTEST_TOTAL_SHARDS");  // this one test, whichever shard the parent is
+  unsetenv("GTEST_TOTAL_SHARDS"), unsetenv("GTEST_SHARD_INDEX");  // this one test, whichever shard the parent is
   const std::string filter = "--gtest_filter=" + test;
   const int null = dup2(STDERR_FILENO, STDOUT_FILENO);
   (void)null;

@@ -204,7 +204,7 @@ TEST(KerasFiles, WithoutAnOptimizerSayWhyTheyAreNotCompiled) {
     c.network = model.network_ptr();
     c.layout = model.state().layout;
     c.compile = std::make_shared<Json>(Json::parse(compile));
-    WriteKeras(path, c);
+    WriteKeras(path, c)();
     Model again = load_model(path);
     EXPECT_FALSE(again.compiled());
     EXPECT_EQ(again.predict(x), model.predict(x));
