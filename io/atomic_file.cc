@@ -24,6 +24,7 @@ constexpr int kMostWaits = 30000;
 // As soon as this much has come, the disk is told to begin: else it idles until all is written, and Commit waits for
 // it.
 constexpr uint64_t kWriteOut = uint64_t{8} << 20;
+constexpr size_t kDirectUnit = 4096, kDirectFrom = size_t{1} << 20;
 
 std::string FolderOf(const std::string& path) {
   const fs::path parent = fs::path(path).parent_path();
@@ -83,18 +84,44 @@ AtomicFile::~AtomicFile() {
   close(fd_);
 }
 
+bool AtomicFile::SetDirect(bool on) {
+  const int flags = fcntl(fd_, F_GETFL);
+  if (flags < 0 || fcntl(fd_, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT) != 0) return false;
+  direct_ = on;
+  return true;
+}
+
+// Through the page cache each byte is copied once more, into pages that must be found for it.
 void AtomicFile::Write(const void* data, size_t bytes) {
   const char* p = static_cast<const char*>(data);
+  const size_t whole = bytes / kDirectUnit * kDirectUnit;
+  const bool fits = size_ % kDirectUnit == 0 && reinterpret_cast<uintptr_t>(p) % kDirectUnit == 0;
+  if (may_be_direct_ && fits && whole >= kDirectFrom && (may_be_direct_ = SetDirect(true))) {
+    WriteAll(p, whole);
+    p += whole, bytes -= whole;
+    if (direct_) SetDirect(false);
+  }
+  WriteAll(p, bytes);
+}
+
+void AtomicFile::WriteAll(const char* p, size_t bytes) {
   while (bytes) {
     const ssize_t n = write(fd_, p, std::min<size_t>(bytes, kWriteOut));
     if (n < 0 && errno == EINTR) continue;
+    // A file system that takes the flag and not the write, or a write that ended within a page.
+    if (direct_ && ((n < 0 && errno == EINVAL) || (n > 0 && n % static_cast<ssize_t>(kDirectUnit)))) {
+      const int error = errno;
+      may_be_direct_ = false;
+      if (SetDirect(false) && n < 0) continue;
+      errno = error;
+    }
     if (n <= 0)
       Fail(temporary_, ": writing stopped after ", size_, " bytes: ", n ? std::strerror(errno) : "nothing was taken",
            "; '", target_, "' is as it was");
     p += n;
     bytes -= static_cast<size_t>(n);
     size_ += static_cast<uint64_t>(n);
-    if (size_ - begun_ >= kWriteOut) {
+    if (!direct_ && size_ - begun_ >= kWriteOut) {
       // Nothing is waited for or promised here, and no error is lost: fsync says it.
       sync_file_range(fd_, static_cast<off_t>(begun_), static_cast<off_t>(size_ - begun_), SYNC_FILE_RANGE_WRITE);
       begun_ = size_;

@@ -21,7 +21,9 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
-  void Write(const void* data, size_t bytes);  // all of it; Error says how far it came and why
+  // All of it; Error says how far it came and why. What is large and lies at whole pages, in memory and in the file,
+  // goes to the disk as it lies; all else by way of the page cache.
+  void Write(const void* data, size_t bytes);
   Sink sink() {
     return [this](const void* data, size_t bytes) { Write(data, bytes); };
   }
@@ -30,7 +32,11 @@ class AtomicFile {
   void Commit();
 
  private:
+  void WriteAll(const char* data, size_t bytes);
+  bool SetDirect(bool on);  // whether the system does that
+
   std::string target_, temporary_;
+  bool may_be_direct_ = true, direct_ = false;
   int fd_ = -1;
   uint64_t size_ = 0, begun_ = 0;  // written; and as far as the disk was told
 };

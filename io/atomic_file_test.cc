@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "ingot/core/error.h"
+#include "ingot/core/memory.h"
 #include "ingot/tests/folder.h"
 
 namespace ingot {
@@ -77,6 +78,32 @@ TEST_F(AtomicFileTest, AWriterKilledAtAnyMomentLeavesTheOldFileOrTheNewOne) {
   }
   Save(path(), 'a', 200000);
   EXPECT_EQ(Entries(), 1u) << "the next save takes over what a killed one left";
+}
+
+// What is large goes straight to the disk where it lies at whole pages; the file must not tell.
+TEST_F(AtomicFileTest, LargePiecesAtAnyPlaceAreWrittenWhole) {
+  const Block block(size_t{5} << 20, "a test");
+  for (size_t i = 0; i < block.size(); ++i) block.data()[i] = static_cast<std::byte>(i * 2654435761u >> 13);
+  const auto* data = reinterpret_cast<const char*>(block.data());
+  const size_t large = size_t{3} << 20;
+  std::string want;
+  {
+    AtomicFile file(path());
+    const auto add = [&](size_t from, size_t bytes) {
+      file.Write(data + from, bytes);
+      want.append(data + from, bytes);
+    };
+    add(0, large);            // whole pages
+    add(4096, large + 5);     // and an end
+    add(0, large);            // behind a place within a page
+    add(0, 4096 - 5);         // up to a page again
+    add(8192, large + 2048);  // straight, and half a page
+    add(7, 2048);             // up to a page
+    add(64, large);           // from memory within a page
+    add(0, 1 << 20);
+    file.Commit();
+  }
+  EXPECT_TRUE(Read() == want);
 }
 
 TEST_F(AtomicFileTest, TwoSaversOfOneFileTakeTurns) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <set>
+#include <thread>
 
 #include "ingot/core/crc32c.h"
 #include "ingot/core/memory.h"
@@ -29,6 +30,7 @@ uint64_t PageUp(uint64_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 // Checksums of the arenas, chunk after chunk, as they are written.
 class Chunks {
  public:
+  explicit Chunks(size_t most) { all_.reserve(most); }
   void Add(const void* data, size_t bytes) {
     const auto* p = static_cast<const std::byte*>(data);
     while (bytes) {
@@ -132,20 +134,26 @@ void WritePieces(const std::string& path, const Preamble& p, const std::string& 
   file.Write(&p, sizeof p);
   file.Write(header.data(), header.size());
   file.PadTo(p.arenas);
-  Chunks checksums;
   static constexpr std::byte kZeros[kPage] = {};
-  const auto write = [&](const void* data, size_t bytes) {
-    file.Write(data, bytes);
-    checksums.Add(data, bytes);
+  // The pieces, and zeros between them, one behind the other.
+  const auto each = [&](const auto& use) {
+    uint64_t at = p.arenas;
+    const auto pad = [&](uint64_t offset) {
+      for (size_t n; at < offset; at += n) use(kZeros, n = static_cast<size_t>(std::min<uint64_t>(kPage, offset - at)));
+    };
+    for (const Piece& piece : pieces) {
+      pad(piece.offset);
+      use(piece.data, piece.bytes);
+      at += piece.bytes;
+    }
+    pad(p.checksums);
   };
-  const auto pad = [&](uint64_t offset) {
-    while (file.size() < offset) write(kZeros, static_cast<size_t>(std::min<uint64_t>(kPage, offset - file.size())));
-  };
-  for (const Piece& piece : pieces) {
-    pad(piece.offset);
-    write(piece.data, piece.bytes);
+  // Summed while they are written. Not on the pool: training may want that, when this is in the background.
+  Chunks checksums((p.checksums - p.arenas) / kChunk + 1);
+  {
+    const std::jthread summing([&] { each([&](const void* data, size_t bytes) { checksums.Add(data, bytes); }); });
+    each([&](const void* data, size_t bytes) { file.Write(data, bytes); });
   }
-  pad(p.checksums);
   const std::vector<uint32_t>& crcs = checksums.Finish();
   file.Write(crcs.data(), crcs.size() * sizeof(uint32_t));
   INGOT_CHECK(file.size() == p.file_bytes);

@@ -28,7 +28,7 @@ constexpr CosineWindow kCosineWindows[] = {
 
 std::vector<float> WindowOf(std::string name, int64_t n, bool periodic) {
   for (const auto& [suffix, value] : {std::pair{"_symmetric", false}, {"_periodic", true}})
-    if (name.ends_with(suffix)) name.resize(name.size() - std::strlen(suffix)), periodic = value;
+    if (name.ends_with(suffix)) name.erase(name.size() - std::strlen(suffix)), periodic = value;
   const CosineWindow* window = nullptr;
   for (const CosineWindow& w : kCosineWindows)
     if (std::any_of(std::begin(w.names), std::end(w.names), [&](const char* alias) { return alias && name == alias; }))
