@@ -32,7 +32,7 @@ std::shared_ptr<OptimizerDef> MakeNamed(const std::string& name, const CustomObj
 // Whether nothing that options lead to hints at NaN or infinity: a look, where to write all options down would be a
 // large part of what it costs to compile a small model.
 bool IsPlain(const OptimizerDef& def) {
-  if (def.learning_rate.schedule()) return false;
+  if (def.learning_rate.schedule() || def.accumulation_steps() < 1) return false;
   float h[kMaxHyper] = {};
   def.Prepare(0, def.learning_rate_at(0), h);
   const UpdateAttrs attrs = def.attrs();

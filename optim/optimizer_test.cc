@@ -215,7 +215,7 @@ TEST(Optimizer, RefusesWhatCannotBe) {
   EXPECT_THROW(Optimizer("no_such_optimizer"), Error);
   EXPECT_THROW(Adam({.clipnorm = 1.0, .clipvalue = 1.0}), Error);
   EXPECT_THROW(Adam({.use_ema = true, .ema_momentum = 1.5}), Error);
-  EXPECT_THROW(Adam({.gradient_accumulation_steps = 1}), Error);
+  for (const int steps : {1, 0, -1}) EXPECT_THROW(Adam({.gradient_accumulation_steps = steps}), Error);
   EXPECT_THROW(SGD({.momentum = 1.5}), Error);
   EXPECT_THROW(Lion({.beta_1 = 0}), Error);
   Json config = ToConfig(Adam());
