@@ -15,6 +15,8 @@ void AddDiff(CLI::App& app);
 void AddVerify(CLI::App& app);
 void AddModel(CLI::App& app);  // predict, evaluate, fit
 void AddLoad(CLI::App& app);   // load-report
+void AddMachine(CLI::App& app);
 void AddBenchLoad(CLI::App& bench);
+void AddBenchStep(CLI::App& bench);  // step, predict
 
 }  // namespace ingot

@@ -50,6 +50,7 @@ int main(int argc, char** argv) {
   ingot::AddVerify(app);
   ingot::AddModel(app);
   ingot::AddLoad(app);
+  ingot::AddMachine(app);
   ingot::AddBench(app);
   if (argc > 1 && argv[1][0] != '-') {
     std::string known;

@@ -56,7 +56,7 @@ TEST(Engine, AStepAllocatesNothing) {
     const Dataset data = image ? Digits(24) : Rows(24);
     ModelState& s = model.state();
     const auto step = [&](int64_t first, int64_t last) {
-      RunStep(s, s.session, Mode::kTrain, data, {nullptr, first, last}, nullptr, false);
+      RunStep(s, s.session, Mode::kTrain, data, {nullptr, first, last});
     };
     s.EnsureBuilt({});
     step(0, 10), step(10, 20), step(20, 24);

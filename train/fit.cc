@@ -206,6 +206,7 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
   Calls calls(run);
   History& history = run.history;
   Logs logs, epoch_logs;
+  const Watch watch = o.find_nan ? FindNan(s) : Watch{};
   s.stop_training = false;
   calls(Hook::kTrainBegin, [&](Callback& c) { c.on_train_begin(*this); });
   run.epoch = o.initial_epoch;
@@ -236,7 +237,7 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
         }
         RunStep(s, s.session, Mode::kTrain, data,
                 {o.shuffle ? order.data() : nullptr, first, std::min(rows, first + o.batch_size)}, &o.class_weight,
-                o.find_nan);
+                watch);
         history.batch_loss.push_back(MeanLoss(s));
       }
       const bool draw = progress.Due();

@@ -208,7 +208,7 @@ Logs Model::train_on_batch(const Arrays& x, const Arrays& y, const Array& sample
   const Dataset data{x, y, sample_weight};
   CheckData(state(), data, true, "train_on_batch");
   CheckLabels(state(), data);
-  RunStep(state(), state().session, Mode::kTrain, data, {nullptr, 0, data.rows()}, nullptr, false);
+  RunStep(state(), state().session, Mode::kTrain, data, {nullptr, 0, data.rows()});
   Logs logs;
   ReadLogs(state(), Mode::kTrain, logs);
   return logs;
@@ -218,7 +218,7 @@ Logs Model::test_on_batch(const Arrays& x, const Arrays& y, const Array& sample_
   const Dataset data{x, y, sample_weight};
   CheckData(state(), data, true, "test_on_batch");
   CheckLabels(state(), data);
-  RunStep(state(), state().session, Mode::kTest, data, {nullptr, 0, data.rows()}, nullptr, false);
+  RunStep(state(), state().session, Mode::kTest, data, {nullptr, 0, data.rows()});
   Logs logs;
   ReadLogs(state(), Mode::kTest, logs);
   return logs;
@@ -231,8 +231,7 @@ Logs Model::evaluate(const Dataset& data, int batch_size) {
   CheckLabels(s, data);
   ResetMetrics(s, Mode::kTest);
   for (int64_t first = 0; first < data.rows(); first += batch_size)
-    RunStep(s, s.session, Mode::kTest, data, {nullptr, first, std::min<int64_t>(data.rows(), first + batch_size)},
-            nullptr, false);
+    RunStep(s, s.session, Mode::kTest, data, {nullptr, first, std::min<int64_t>(data.rows(), first + batch_size)});
   Logs logs;
   ReadLogs(s, Mode::kTest, logs);
   return logs;
@@ -247,7 +246,7 @@ Arrays PredictRows(ModelState& s, Session& session, const Arrays& x, int64_t bat
   Arrays out;
   for (int64_t first = 0; first < data.rows(); first += batch_size) {
     const Rows rows{nullptr, first, std::min(data.rows(), first + batch_size)};
-    RunStep(s, session, Mode::kPredict, data, rows, nullptr, false);
+    RunStep(s, session, Mode::kPredict, data, rows);
     const Program& p = session.Find(s, Mode::kPredict, data, rows.last - rows.first, false);
     for (size_t i = 0; i < p.out.size(); ++i) {
       const Operand o = p.plan->operand(p.out[i]);
@@ -286,7 +285,7 @@ Gradients Model::gradients(const Arrays& x, const Arrays& y, const Array& sample
   CheckData(s, data, true, "gradients");
   CheckLabels(s, data);
   Gradients result;
-  result.loss = RunStep(s, s.session, Mode::kGradients, data, {nullptr, 0, data.rows()}, nullptr, false);
+  result.loss = RunStep(s, s.session, Mode::kGradients, data, {nullptr, 0, data.rows()});
   result.weights = s.ReadGradients();
   return result;
 }
@@ -307,7 +306,7 @@ Model::Vjp Model::vjp(const Arrays& x, const Arrays& cotangents) {
   const Dataset data{x, cotangents, {}};
   CheckData(s, data, false, "vjp");
   if (s.gradient.size()) std::memset(s.gradient.data(), 0, s.gradient.size());
-  RunStep(s, s.session, Mode::kVjp, data, {nullptr, 0, data.rows()}, nullptr, false);
+  RunStep(s, s.session, Mode::kVjp, data, {nullptr, 0, data.rows()});
   const Program& p = s.session.Find(s, Mode::kVjp, data, data.rows(), false);
   Vjp result;
   const auto read = [&](Value v, const Shape& shape) {
@@ -339,7 +338,7 @@ void Model::apply_gradients(const Arrays& gradients) {
     if (variables[i]->trainable)
       std::memcpy(s.gradient.data() + s.layout.offset(i), gradients[i].floats().data(), variables[i]->bytes());
   }
-  RunStep(s, s.session, Mode::kApply, Dataset{}, {nullptr, 0, 0}, nullptr, false);
+  RunStep(s, s.session, Mode::kApply, Dataset{}, {nullptr, 0, 0});
 }
 
 namespace {

@@ -108,8 +108,16 @@ void CheckStart(const ModelState& model, const Program& p) {
 
 }  // namespace
 
+Watch FindNan(const ModelState& model) {
+  return [&model](const Program& p, const Step* step) {
+    if (!step) return CheckStart(model, p);
+    for (const Operand& out : step->call.out)
+      if (!Finite(out)) ReportNan(model, *p.plan, *step);
+  };
+}
+
 double RunStep(ModelState& model, Session& session, Mode mode, const Dataset& data, const Rows& rows,
-               const std::map<int, float>* class_weight, bool find_nan) {
+               const std::map<int, float>* class_weight, const Watch& watch) {
   const int64_t n = rows.last - rows.first;
   const bool weighted = !data.sample_weight.empty() || (class_weight && !class_weight->empty());
   const bool updates = mode == Mode::kTrain || mode == Mode::kApply;
@@ -128,12 +136,9 @@ double RunStep(ModelState& model, Session& session, Mode mode, const Dataset& da
     model.optimizer().def().Prepare(model.iterations, model.LearningRate(), model.hyper.data());
     run.hyper = model.hyper.data();
   }
-  if (find_nan) {
-    CheckStart(model, p);
-    p.plan->Execute(run, [&](const Step& step) {
-      for (const Operand& out : step.call.out)
-        if (!Finite(out)) ReportNan(model, *p.plan, step);
-    });
+  if (watch) {
+    watch(p, nullptr);
+    p.plan->Execute(run, [&](const Step& step) { watch(p, &step); });
   } else {
     p.plan->Execute(run);
   }

@@ -11,6 +11,7 @@
 //   activations as large as the largest plan needs
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -130,9 +131,14 @@ struct Rows {
   int64_t first, last;
 };
 
+// Called when the batch is fed (with null), then behind each step of the plan.
+using Watch = std::function<void(const Program&, const Step*)>;
+
 // One step over a batch. The loss is the mean over the batch, penalties included.
 double RunStep(ModelState& model, Session& session, Mode mode, const Dataset& data, const Rows& rows,
-               const std::map<int, float>* class_weight, bool find_nan);
+               const std::map<int, float>* class_weight = nullptr, const Watch& watch = {});
+// A watch that throws an Error naming the layer where the first value appears that is not finite.
+Watch FindNan(const ModelState& model);
 void ResetMetrics(ModelState& model, Mode mode);
 // What the metrics say now: the running means since the last reset.
 double MeanLoss(const ModelState& model);

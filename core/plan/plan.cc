@@ -112,7 +112,14 @@ const std::string& Plan::layer(const Step& step) const {
   return step.layer < 0 ? none : layers_[static_cast<size_t>(step.layer)];
 }
 
-// What runs as one kernel: "Conv2D + bias + relu".
+std::string Shapes(const Step& step) {
+  std::string text;
+  for (size_t k = 0; k < step.call.in.size(); ++k) text += (k ? " x " : "") + step.call.in[k].shape.str();
+  text += step.call.in.empty() ? "-> " : " -> ";
+  for (size_t k = 0; k < step.call.out.size(); ++k) text += (k ? ", " : "") + step.call.out[k].shape.str();
+  return text;
+}
+
 std::string Fused(const Step& step) {
   std::string text = Name(step.kernel);
   const bool gemm = step.kernel == Kernel::kGemm,
@@ -134,11 +141,7 @@ std::string Plan::Describe() const {
     const Step& s = steps_[i];
     std::snprintf(line, sizeof line, "%4zu  %-8s  %-24s  %-22s  %10.3f  %10.1f  ", i, phases[static_cast<int>(s.phase)],
                   layer(s).substr(0, 24).c_str(), Fused(s).c_str(), s.cost.flops / 1e6, s.cost.bytes / 1024);
-    text += line;
-    for (size_t k = 0; k < s.call.in.size(); ++k) text += (k ? " x " : "") + s.call.in[k].shape.str();
-    text += s.call.in.empty() ? "-> " : " -> ";
-    for (size_t k = 0; k < s.call.out.size(); ++k) text += (k ? ", " : "") + s.call.out[k].shape.str();
-    text += "\n";
+    text += line + Shapes(s) + "\n";
     total.flops += s.cost.flops;
     total.bytes += s.cost.bytes;
   }
