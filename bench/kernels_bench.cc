@@ -100,7 +100,7 @@ std::vector<Spec> Specs() {
   conv("Conv3x3/13x13x64to32", "Conv3x3GradInput/13x13x64to32", "Conv3x3GradKernel/13x13x64to32", 13, 64, 32);
 
   const Shape x{kBatch, 26, 26, 64}, c{64};
-  const NormAttrs norm{1e-3f, 0.99f};
+  const BatchNormAttrs norm{{1e-3f, 0.99f}};
   all.push_back({"BatchNorm/26x26x64", Kernel::kBatchNorm, {x, c, c, c, c}, {x, c, c}, norm});
   all.push_back({"BatchNormGrad/26x26x64", Kernel::kBatchNormGrad, {x, c, c, c, x}, {x, c, c}, norm});
   all.push_back({"Softmax/4096x1000", Kernel::kSoftmax, {{4096, 1000}}, {{4096, 1000}}, AxisAttrs{1}});

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <new>
 #include <type_traits>
 
@@ -85,6 +86,19 @@ struct PoolAttrs {
 struct NormAttrs {
   float epsilon, momentum;
   float rest = 1 - momentum;  // exact where momentum was a double, as Keras has it
+};
+
+// Batch-norm of the batch, and what joined it (core/plan/fuse_norm.cc). Behind it, in this order: a residual is added,
+// relu takes what lies outside 0 .. limit, the largest of each window is kept (windows side by side, no padding).
+struct BatchNormAttrs {
+  NormAttrs norm;
+  bool residual = false, relu = false, pool = false;
+  float limit = std::numeric_limits<float>::quiet_NaN();  // NaN, which nothing is above: none
+  PoolAttrs window{};
+  // Of the gradient alone. `from_relu`: x came out of a relu of that limit, and dx is the gradient of what went in.
+  // `sums`: dx is summed down its columns too, for a bias in front.
+  bool from_relu = false, sums = false;
+  float from_limit = std::numeric_limits<float>::quiet_NaN();
 };
 
 // `use` names this use of randomness within the model. The mask has the extents `keep` of x where bit i is set,

@@ -48,9 +48,10 @@ namespace ingot {
   X(MaxPoolGrad)         /* dy, index -> dx                        PoolAttrs                        */                 \
   X(AvgPool)             /* x -> y                                 PoolAttrs                        */                 \
   X(AvgPoolGrad)         /* dy -> dx                               PoolAttrs                        */                 \
-  X(BatchNorm) /* x, gamma, beta, moving mean, moving var -> y, mean, rstd   NormAttrs: of the batch, moves the moving \
-                  ones */                                                                                              \
-  X(BatchNormGrad)    /* x, gamma, mean, rstd, dy -> dx, dgamma, dbeta              NormAttrs    */                    \
+  X(BatchNorm) /* x, gamma, beta, moving mean, moving var [, residual] -> y, mean, rstd [, index]   BatchNormAttrs: of  \
+                  the batch, moves the moving ones */                                                                  \
+  X(BatchNormGrad) /* x, gamma, mean, rstd, dy [, beta or y] [, index] -> dx, dgamma, dbeta [, sums] [, dresidual]      \
+                      BatchNormAttrs, in place: beta where relu follows at once, y where a residual or a pool is between */ \
   X(BatchNormInfer)   /* x, gamma, beta, mean, var -> y         NormAttrs, in place              */                    \
   X(Normalize)        /* x (rows, n) -> y, rstd (rows)          NormAttrs                        */                    \
   X(NormalizeGrad)    /* y, rstd, dy -> dx                      NormAttrs                        */                    \

@@ -94,15 +94,15 @@ Value Graph::Reshape(Value x, const Shape& shape) {
   return y;
 }
 
-void Graph::EmitInto(Kernel kernel, std::span<const Value> in, std::span<const Value> out, const Attrs& attrs) {
-  Op op{kernel, phase_, false, layer_, {in.begin(), in.end()}, {out.begin(), out.end()}, attrs};
+void Graph::EmitInto(Kernel kernel, std::span<const Value> in, std::span<const Value> out, const Attrs& attrs,
+                     bool in_place) {
+  Op op{kernel, phase_, in_place, layer_, {in.begin(), in.end()}, {out.begin(), out.end()}, attrs};
   ops_.push_back(std::move(op));
 }
 
 Value Graph::Emit(Kernel kernel, std::span<const Value> in, const TensorSpec& out, const Attrs& attrs, bool in_place) {
   const Value y = New(out);
-  EmitInto(kernel, in, std::span<const Value>(&y, 1), attrs);
-  ops_.back().in_place = in_place;
+  EmitInto(kernel, in, std::span<const Value>(&y, 1), attrs, in_place);
   return y;
 }
 

@@ -136,7 +136,8 @@ class Graph {
   // Anything else: an operation without gradient.
   Value Emit(Kernel kernel, std::span<const Value> in, const TensorSpec& out, const Attrs& attrs = {},
              bool in_place = false);
-  void EmitInto(Kernel kernel, std::span<const Value> in, std::span<const Value> out, const Attrs& attrs = {});
+  void EmitInto(Kernel kernel, std::span<const Value> in, std::span<const Value> out, const Attrs& attrs = {},
+                bool in_place = false);
 
   // What went into the operation that made v, if that was `kernel`: for fusions that begin where v is used.
   Value MadeBy(Value v, Kernel kernel, Attrs* attrs = nullptr) const;

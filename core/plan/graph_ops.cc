@@ -243,12 +243,12 @@ Value Graph::BatchNorm(Value x, const BatchNormWeights& w, const NormAttrs& attr
     const Shape channels{shape(x).back()};
     const Value y = New({shape(x)}), mean = New({channels}), rstd = New({channels});
     const Value out[] = {y, mean, rstd};
-    EmitInto(Kernel::kBatchNorm, in, out, attrs);
+    EmitInto(Kernel::kBatchNorm, in, out, BatchNormAttrs{attrs});
     OnBackward(y, of, [=](Graph& g, Value dy) {
       const Value grad_in[] = {x, w.gamma, mean, rstd, dy};
       const Value dx = g.New({g.shape(x)}), dgamma = g.New({channels}), dbeta = g.New({channels});
       const Value grad_out[] = {dx, dgamma, dbeta};
-      g.EmitInto(Kernel::kBatchNormGrad, grad_in, grad_out, attrs);
+      g.EmitInto(Kernel::kBatchNormGrad, grad_in, grad_out, BatchNormAttrs{attrs}, true);
       g.AddGrad(x, dx);
       g.AddGrad(w.gamma, dgamma);
       g.AddGrad(w.beta, dbeta);

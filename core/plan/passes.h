@@ -13,6 +13,10 @@ namespace ingot {
 // An activation that follows a matrix product or a convolution, and is its only reader, joins it.
 void FuseActivations(Graph& graph);
 
+// What stands around a batch-norm that trains joins it, forward and backward: the addition of a residual, relu and
+// max-pooling behind it; the relu in front of it, with the sums for its bias, in the gradient.
+void FuseNorm(Graph& graph);
+
 // Drops operations whose results nobody needs.
 void DropUnused(Graph& graph);
 

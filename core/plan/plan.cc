@@ -11,6 +11,7 @@ namespace ingot {
 
 Plan::Plan(Graph& graph, const Backend& backend) {
   FuseActivations(graph);
+  FuseNorm(graph);
   DropUnused(graph);
   const Placement placement = PlaceActivations(graph);
   state_bytes_ = graph.state_bytes();
@@ -126,6 +127,14 @@ std::string Fused(const Step& step) {
              conv = step.kernel == Kernel::kConv2D || step.kernel == Kernel::kDepthwise;
   if ((gemm || conv) && step.call.in.size() > 2) text += " + bias";
   if (gemm ? step.call.as<GemmAttrs>().relu : conv && step.call.as<ConvAttrs>().relu) text += " + relu";
+  if (step.kernel == Kernel::kBatchNorm || step.kernel == Kernel::kBatchNormGrad) {
+    const auto& norm = step.call.as<BatchNormAttrs>();
+    if (norm.residual) text += " + add";
+    if (norm.relu) text += norm.limit > 0 ? " + relu6" : " + relu";
+    if (norm.pool) text += " + pool";
+    if (norm.from_relu) text += norm.from_limit > 0 ? " + relu6 before" : " + relu before";
+    if (norm.sums) text += " + bias";
+  }
   return text;
 }
 

@@ -2,7 +2,7 @@
 //
 // Normalization of each channel, by the batch or by moving statistics. x is (rows, C). With z = (x - mean) rstd:
 //
-//   y = z gamma + beta     dx = gamma rstd (dy - mean(dy) - z mean(dy z))     dgamma = sum(dy z)     dbeta = sum(dy)
+//   y = z gamma + beta, and what joined it: a residual added, relu, the largest of each window
 //
 // Statistics are taken block by block while a block is in cache: first its mean m, then the sums of d = x - m, which
 // corrects m for its rounding, and of d^2. So nothing cancels. Blocks are joined in double precision (Chan, Golub and
@@ -21,32 +21,60 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ingot/kernels/cpu/batchnorm.cc"
 #include "hwy/foreach_target.h"
-#include "ingot/kernels/cpu/columns-inl.h"
-
-#ifndef INGOT_KERNELS_CPU_BATCHNORM_ONCE  // shared by the targets
-#define INGOT_KERNELS_CPU_BATCHNORM_ONCE
-namespace ingot::cpu {
-namespace {
-
-ColumnPlan NormPlan(const Call& call) {
-  const int64_t columns = call.in[0].shape.back();
-  return ColumnPlan(columns > 0 ? call.in[0].count() / columns : 0, columns);
-}
-
-}  // namespace
-}  // namespace ingot::cpu
-#endif
+#include "ingot/kernels/cpu/batchnorm-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace ingot::cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
-// y = (x - mean) * scale + beta
-HWY_INLINE Num Normal(Num x, Num mean, Num scale, Num beta) { return MulAdd(x - mean, scale, beta); }
+// y = relu(z gamma + beta + residual), of which residual and relu may be absent. p: mean, rstd, gamma, beta.
+template <bool kRelu, size_t N>
+void MapNormal(const Call& call, const ColumnPlan& plan, const float* const (&p)[4], const float* const (&from)[N],
+               float limit, float* y) {
+  MapColumns(call, plan.rows, plan.columns, p, from, y,
+             [limit](const auto& load, const auto& in, int64_t i, const float* const* q, int64_t j) HWY_ATTR {
+               Num v = Normal(load(in[0] + i), load(q[0] + j), load(q[1] + j) * load(q[2] + j), load(q[3] + j));
+               if constexpr (N == 2) v = v + load(in[1] + i);
+               return kRelu ? Relu(v, limit) : v;
+             });
+}
+
+// The largest of each window of relu(z gamma + beta), and which it is; what is normalized is never stored.
+void Pooled(const Call& call, const BatchNormAttrs& attrs, const float* const (&p)[4], uint8_t* index) {
+  const float* x = call.in[0].f();
+  float* y = call.out[0].f();
+  const Shape& out = call.out[0].shape;
+  const float *mean = p[0], *rstd = p[1], *gamma = p[2], *beta = p[3];
+  const bool relu = attrs.relu;
+  const float limit = attrs.limit;
+  WithWindows(call.in[0].shape, out, attrs.window, [&](const auto& windows) HWY_ATTR {
+    const int64_t size = windows.size();
+    const auto window = [=](const auto& load, int64_t at, int64_t image, int64_t k, const int64_t* offset) HWY_ATTR {
+      const Num m = load(mean + k), scale = load(rstd + k) * load(gamma + k), shift = load(beta + k);
+      Num best = Normal(load(x + image), m, scale, shift);
+      if (relu) best = Relu(best, limit);
+      VI where = hn::Zero(DI());
+      for (int64_t i = 1; i < size; ++i) {
+        // Greater, or the first NaN: not (v <= best), unless best is a NaN already.
+        Num v = Normal(load(x + image + offset[i]), m, scale, shift);
+        if (relu) v = Relu(v, limit);
+        const auto take = hn::AndNot((v <= best).m, (best == best).m);
+        best = Num(hn::IfThenElse(take, v.v, best.v));
+        where = hn::IfThenElse(hn::RebindMask(DI(), take), Whole(i), where);
+      }
+      StoreLike(load, best, y + at);
+      StoreBytes(load, where, index + at);
+    };
+    ForTiles(call, out[0] * out[1], out[2] * out[3] * size, [&](int64_t, int64_t first, int64_t last) HWY_ATTR {
+      for (int64_t row = first; row < last; ++row) windows.Row(x, row, window);
+    });
+  });
+}
 
 void RunBatchNorm(const Call& call) {
-  const auto& attrs = call.as<NormAttrs>();
+  const auto& attrs = call.as<BatchNormAttrs>();
+  const NormAttrs& norm = attrs.norm;
   const ColumnPlan plan = NormPlan(call);
   const float *x = call.in[0].f(), *gamma = call.in[1].f(), *beta = call.in[2].f();
   float *y = call.out[0].f(), *mean = call.out[1].f(), *rstd = call.out[2].f();
@@ -91,64 +119,21 @@ void RunBatchNorm(const Call& call) {
       }
       const auto variance = static_cast<float>(squares / std::max(1.0, n));
       mean[c] = static_cast<float>(m);
-      rstd[c] = 1 / std::sqrt(variance + attrs.epsilon);
-      moving_mean[c] = moving_mean[c] * attrs.momentum + mean[c] * attrs.rest;
-      moving_variance[c] = moving_variance[c] * attrs.momentum + variance * attrs.rest;
+      rstd[c] = 1 / std::sqrt(variance + norm.epsilon);
+      moving_mean[c] = moving_mean[c] * norm.momentum + mean[c] * norm.rest;
+      moving_variance[c] = moving_variance[c] * norm.momentum + variance * norm.rest;
     }
   });
   const float* const p[] = {mean, rstd, gamma, beta};
+  if (attrs.pool) return Pooled(call, attrs, p, static_cast<uint8_t*>(call.out[3].data));
+  if (attrs.residual) {
+    const float* const from[] = {x, call.in[5].f()};
+    return attrs.relu ? MapNormal<true>(call, plan, p, from, attrs.limit, y)
+                      : MapNormal<false>(call, plan, p, from, attrs.limit, y);
+  }
   const float* const from[] = {x};
-  MapColumns(call, plan.rows, plan.columns, p, from, y,
-             [](const auto& load, const auto& in, int64_t i, const float* const* q, int64_t j) HWY_ATTR {
-               return Normal(load(in[0] + i), load(q[0] + j), load(q[1] + j) * load(q[2] + j), load(q[3] + j));
-             });
-}
-
-void RunBatchNormGrad(const Call& call) {
-  const ColumnPlan plan = NormPlan(call);
-  const float *x = call.in[0].f(), *gamma = call.in[1].f(), *mean = call.in[2].f(), *rstd = call.in[3].f();
-  const float* dy = call.in[4].f();
-  float *dx = call.out[0].f(), *dgamma = call.out[1].f(), *dbeta = call.out[2].f();
-  auto* factors = static_cast<float*>(call.workspace);  // (3, padded)
-  float* partial = factors + 3 * plan.padded;           // (parts, 2, padded): sums of dy, of dy (x - mean)
-  ForTiles(call, plan.blocks(), 2 * plan.block_size(), [&](int64_t, int64_t first, int64_t last) HWY_ATTR {
-    for (int64_t i = first; i < last; ++i) {
-      const ColumnPlan::Block b = plan.At(i);
-      float* sums = partial + b.part * 2 * plan.padded + b.column;
-      const int64_t room = std::min(plan.padded - b.column, kBlockColumns);
-      std::fill_n(sums, room, 0.0f);
-      std::fill_n(sums + plan.padded, room, 0.0f);
-      const float* p[] = {mean + b.column};
-      AddBlock<2, 1, Plus>(
-          [x, dy](const auto& load, int64_t e, const float* const* q, int64_t j, Num* t) HWY_ATTR {
-            t[0] = load(dy + e);
-            t[1] = t[0] * (load(x + e) - load(q[0] + j));
-          },
-          b.row * plan.columns + b.column, b.rows, plan.columns, b.columns, p, sums, plan.padded);
-    }
-  });
-  ForTiles(call, plan.columns, 2 * plan.parts, [&](int64_t, int64_t first, int64_t last) {
-    for (int64_t c = first; c < last; ++c) {
-      double sum = 0, along = 0;
-      for (int64_t part = 0; part < plan.parts; ++part) {
-        sum += static_cast<double>(partial[part * 2 * plan.padded + c]);
-        along += static_cast<double>(partial[(part * 2 + 1) * plan.padded + c]);
-      }
-      const double n = static_cast<double>(std::max<int64_t>(1, plan.rows)), r = static_cast<double>(rstd[c]);
-      dbeta[c] = static_cast<float>(sum);
-      dgamma[c] = static_cast<float>(along * r);
-      factors[c] = gamma[c] * rstd[c];
-      factors[plan.padded + c] = static_cast<float>(sum / n);
-      factors[2 * plan.padded + c] = static_cast<float>(along * r * r / n);  // of x - mean
-    }
-  });
-  const float* const p[] = {mean, factors, factors + plan.padded, factors + 2 * plan.padded};
-  const float* const from[] = {x, dy};
-  MapColumns(call, plan.rows, plan.columns, p, from, dx,
-             [](const auto& load, const auto& in, int64_t i, const float* const* q, int64_t j) HWY_ATTR {
-               const Num centered = load(in[0] + i) - load(q[0] + j);
-               return load(q[1] + j) * (load(in[1] + i) - load(q[2] + j) - centered * load(q[3] + j));
-             });
+  attrs.relu ? MapNormal<true>(call, plan, p, from, attrs.limit, y)
+             : MapNormal<false>(call, plan, p, from, attrs.limit, y);
 }
 
 void RunBatchNormInfer(const Call& call) {
@@ -175,7 +160,6 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace ingot::cpu {
 HWY_EXPORT(RunBatchNorm);
-HWY_EXPORT(RunBatchNormGrad);
 HWY_EXPORT(RunBatchNormInfer);
 
 void BatchNorm(const Call& call) {
@@ -183,15 +167,6 @@ void BatchNorm(const Call& call) {
   HWY_DYNAMIC_DISPATCH(RunBatchNorm)(call);
 }
 size_t BatchNormWorkspace(const Call& call) { return NormPlan(call).bytes(3); }
-
-void BatchNormGrad(const Call& call) {
-  ChosenTargets();
-  HWY_DYNAMIC_DISPATCH(RunBatchNormGrad)(call);
-}
-size_t BatchNormGradWorkspace(const Call& call) {
-  const ColumnPlan plan = NormPlan(call);
-  return plan.bytes(2) + static_cast<size_t>(3 * plan.padded) * sizeof(float);
-}
 
 void BatchNormInfer(const Call& call) {
   ChosenTargets();

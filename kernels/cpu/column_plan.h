@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ingot/kernels/kernels.h"
+
 namespace ingot::cpu {
 
 inline constexpr int64_t kBlock = 32768;
@@ -36,5 +38,11 @@ struct ColumnPlan {
     return {part, row, std::min(block_rows, rows - row), column, std::min(kBlockColumns, columns - column)};
   }
 };
+
+// Of the first operand, whose last axis are the columns.
+inline ColumnPlan NormPlan(const Call& call) {
+  const int64_t columns = call.in[0].shape.back();
+  return ColumnPlan(columns > 0 ? call.in[0].count() / columns : 0, columns);
+}
 
 }  // namespace ingot::cpu

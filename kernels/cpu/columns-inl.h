@@ -46,6 +46,10 @@ struct LoadFirst {
   HWY_INLINE Num operator()(const float* from) const { return LoadSome(from, n); }
 };
 
+// Stores as many as `load` loads.
+HWY_INLINE void StoreLike(const LoadWhole&, Num a, float* to) { Store(a, to); }
+HWY_INLINE void StoreLike(const LoadFirst& load, Num a, float* to) { StoreSome(a, to, load.n); }
+
 // One vector of columns of kRows rows: sums[k] = op(sums[k], term k of each row).
 template <int K, int kRows, class Op, class Term, class LoadFn>
 HWY_INLINE void AddVector(const Term& term, const LoadFn& load, int64_t at, int64_t stride, const float* const* p,

@@ -41,7 +41,7 @@ void CheckBatchNorm(int64_t rows, int64_t columns, float mean, float spread) {
   TestCall test{BatchNorm,
                 {x, gamma, beta, moving_mean, moving_variance},
                 {x.shape, {columns}, {columns}},
-                NormAttrs{epsilon, momentum},
+                BatchNormAttrs{{epsilon, momentum}},
                 BatchNormWorkspace};
   const std::vector<Floats> got = Evaluate(test);
   ExpectClose(got[1], m, 1e-6, 1e-6, "mean");
@@ -63,8 +63,9 @@ void CheckBatchNorm(int64_t rows, int64_t columns, float mean, float spread) {
   TestCall grad{BatchNormGrad,
                 {x, gamma, {{columns}, got[1]}, {{columns}, got[2]}, dy},
                 {x.shape, {columns}, {columns}},
-                NormAttrs{epsilon, momentum},
-                BatchNormGradWorkspace};
+                BatchNormAttrs{{epsilon, momentum}},
+                BatchNormGradWorkspace,
+                {0, 4}};
   const std::vector<Floats> d = Evaluate(grad);
   const double room = 1e-6 * std::sqrt(n) + 1e-6;
   ExpectClose(d[0], dx, 3e-6, 3e-6 * D(*std::max_element(got[2].begin(), got[2].end())), "dx");
@@ -107,7 +108,7 @@ TEST(BatchNorm, OfFourAxesAndOfNothing) {
   ForEachTarget([] {
     const Tensor x = RandomTensor({2, 3, 4, 5}, 1), of_c = RandomTensor({5}, 2, 0.5f, 2);
     TestCall test{
-        BatchNorm, {x, of_c, of_c, of_c, of_c}, {x.shape, {5}, {5}}, NormAttrs{1e-3f, 0.9f}, BatchNormWorkspace};
+        BatchNorm, {x, of_c, of_c, of_c, of_c}, {x.shape, {5}, {5}}, BatchNormAttrs{{1e-3f, 0.9f}}, BatchNormWorkspace};
     TestCall flat = test;
     flat.in[0].shape = flat.out[0] = Shape{24, 5};
     EXPECT_TRUE(testing::SameBits(Evaluate(test), Evaluate(flat)));
