@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
 // `ingot bench create`: what it costs to make and compile the 784-64-10 model over and over in one process.
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <optional>
 
 #include "ingot/cli/commands.h"
+#include "ingot/core/memory.h"
 #include "ingot/ingot.h"
 
 namespace ingot {
@@ -19,12 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double ResidentMb() {
-  std::ifstream in("/proc/self/statm");
-  double total = 0, resident = 0;
-  in >> total >> resident;
-  return resident * static_cast<double>(sysconf(_SC_PAGESIZE)) / 1048576.0;
-}
+double ResidentMb() { return static_cast<double>(MemoryOfProcess().resident) / 1048576; }
 
 double Median(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());

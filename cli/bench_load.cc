@@ -16,6 +16,7 @@
 
 #include "ingot/cli/commands.h"
 #include "ingot/cli/fresh_process.h"
+#include "ingot/core/memory.h"
 #include "ingot/ingot.h"
 
 namespace ingot {
@@ -94,12 +95,7 @@ Model LoadOf(const Size& size, const std::string& path, LoadMode mode) {
   return model;
 }
 
-double ResidentMb() {
-  std::ifstream in("/proc/self/statm");
-  double total = 0, resident = 0;
-  in >> total >> resident;
-  return resident * static_cast<double>(sysconf(_SC_PAGESIZE)) / 1048576.0;
-}
+double ResidentMb() { return static_cast<double>(MemoryOfProcess().resident) / 1048576; }
 
 enum class Then { kNothing, kPredict, kTrain };
 

@@ -61,11 +61,15 @@ void RunDemo(const Options& o) {
   std::fflush(stdout);
 
   const auto training = Clock::now();
-  model.fit(data.train, {.batch_size = o.batch, .epochs = o.epochs, .verbose = 1, .validation_data = data.test});
+  const History history = model.fit(data.train, {.batch_size = o.batch,
+                                                 .epochs = o.epochs,
+                                                 .verbose = 1,
+                                                 .validation_data = data.test,
+                                                 .stop_on_interrupt = true});
   const double train_ms = Ms(training);
   const Logs before = model.evaluate(data.test, 256);
-  std::printf("\nTrained %d epochs in %.1f s; accuracy on unseen images %.2f %%\n", o.epochs, train_ms / 1e3,
-              100 * before["accuracy"]);
+  std::printf("\nTrained %zu epochs in %.1f s; accuracy on unseen images %.2f %%\n", history.epoch.size(),
+              train_ms / 1e3, 100 * before["accuracy"]);
 
   const auto saving = Clock::now();
   model.save(o.out);

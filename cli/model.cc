@@ -74,7 +74,8 @@ void Fit(const Options& o) {
                                                 .epochs = o.epochs,
                                                 .verbose = 1,
                                                 .validation_split = o.validation_split,
-                                                .shuffle = o.shuffle});
+                                                .shuffle = o.shuffle,
+                                                .stop_on_interrupt = true});
   Json json;
   for (const auto& [name, values] : history.history) json[name] = values;
   json["batch_loss"] = history.batch_loss;

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -153,6 +154,14 @@ void CopyAll(const std::vector<Copy>& copies) {
     const Tile& tile = tiles[static_cast<size_t>(i)];
     std::memcpy(tile.to, tile.from, tile.bytes);
   });
+}
+
+ProcessMemory MemoryOfProcess() {
+  std::ifstream in("/proc/self/statm");
+  uint64_t total = 0, resident = 0, shared = 0;
+  in >> total >> resident >> shared;
+  const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  return {resident * page, shared * page};
 }
 
 std::string HumanBytes(uint64_t bytes) {

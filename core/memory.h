@@ -56,6 +56,13 @@ struct Copy {
 // All of them, on all threads.
 void CopyAll(const std::vector<Copy>& copies);
 
+// What this process holds of memory, in bytes; zeros where the system does not say.
+struct ProcessMemory {
+  uint64_t resident = 0;
+  uint64_t shared = 0;  // of that, pages of files, which count with all who map them
+};
+ProcessMemory MemoryOfProcess();
+
 std::string HumanBytes(uint64_t bytes);  // "1.5 GiB"
 
 }  // namespace ingot

@@ -27,18 +27,6 @@ uint64_t DiskBytes() {
   return 0;
 }
 
-struct Memory {
-  double resident_mb = 0, private_mb = 0;
-};
-
-Memory MemoryNow() {
-  std::ifstream in("/proc/self/statm");
-  double total = 0, resident = 0, shared = 0;
-  in >> total >> resident >> shared;
-  const double mb = static_cast<double>(sysconf(_SC_PAGESIZE)) / 1048576.0;
-  return {resident * mb, (resident - shared) * mb};
-}
-
 }  // namespace
 
 const char* Name(LoadMode mode) { return kModes[static_cast<size_t>(mode)]; }
@@ -122,8 +110,9 @@ PhaseTimer::~PhaseTimer() {
   found->minor_faults += usage.ru_minflt - minor_faults_;
   found->major_faults += usage.ru_majflt - major_faults_;
   found->disk_bytes += DiskBytes() - disk_bytes_;
-  const Memory memory = MemoryNow();
-  found->resident_mb = memory.resident_mb, found->private_mb = memory.private_mb;
+  const ProcessMemory memory = MemoryOfProcess();
+  found->resident_mb = static_cast<double>(memory.resident) / 1048576;
+  found->private_mb = static_cast<double>(memory.resident - memory.shared) / 1048576;
 }
 
 }  // namespace ingot

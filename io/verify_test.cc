@@ -127,7 +127,7 @@ TEST_F(Verify, WhatAFitLeavesIsCheckedToo) {
   const std::string file = path("m.ingot");
   Model model = Small();
   const Array x({8, 4}), y({8, 2});
-  model.fit(x, y, {.callbacks = {OnEpochEnd([&](Model& m, int, const Logs&) { m.save(file); })}});
+  model.fit(x, y, {.callbacks = {LambdaCallback({.on_epoch_end = [&](Model& m, int, const Logs&) { m.save(file); }})}});
   EXPECT_EQ(Refusal(file), "");
   const IngotFile opened = OpenIngot(file);
   const auto fit = IngotFit(opened, file);

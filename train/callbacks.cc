@@ -3,10 +3,13 @@
 
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "ingot/core/error.h"
+#include "ingot/core/memory.h"
 #include "ingot/train/model.h"
 #include "ingot/train/monitor.h"
+#include "ingot/train/trainer.h"
 
 namespace ingot {
 namespace {
@@ -71,13 +74,36 @@ class TerminateOnNaNCallback : public Callback {
   TerminateOnNaNOptions o_;
 };
 
-class EpochEnd : public Callback {
+class Lambda : public Callback {
  public:
-  explicit EpochEnd(std::function<void(Model&, int, const Logs&)> fn) : fn_(std::move(fn)) {}
-  void on_epoch_end(Model& model, int epoch, const Logs& logs) override { fn_(model, epoch, logs); }
+  explicit Lambda(const LambdaCallbackOptions& o) : o_(o) {}
+  void on_train_begin(Model& m) override { Call(o_.on_train_begin, m); }
+  void on_train_end(Model& m, const Logs& logs) override { Call(o_.on_train_end, m, logs); }
+  void on_epoch_begin(Model& m, int epoch) override { Call(o_.on_epoch_begin, m, epoch); }
+  void on_epoch_end(Model& m, int epoch, const Logs& logs) override { Call(o_.on_epoch_end, m, epoch, logs); }
+  void on_train_batch_begin(Model& m, int64_t batch) override { Call(o_.on_train_batch_begin, m, batch); }
+  void on_train_batch_end(Model& m, int64_t batch, const Logs& logs) override {
+    Call(o_.on_train_batch_end, m, batch, logs);
+  }
 
  private:
-  std::function<void(Model&, int, const Logs&)> fn_;
+  template <class F, class... A>
+  static void Call(const F& f, A&&... arguments) {
+    if (f) f(std::forward<A>(arguments)...);
+  }
+  LambdaCallbackOptions o_;
+};
+
+class MemoryReporter : public Callback {
+ public:
+  void add_logs(Model& model, Logs& logs) override {
+    const ProcessMemory now = MemoryOfProcess();
+    const double mb = 1.0 / 1048576;
+    logs.emplace_back("resident_mb", static_cast<double>(now.resident) * mb);
+    logs.emplace_back("private_mb", static_cast<double>(now.resident - now.shared) * mb);
+    logs.emplace_back("page_cache_mb", static_cast<double>(now.shared) * mb);
+    logs.emplace_back("arenas_mb", static_cast<double>(model.state().ArenaBytes()) * mb);
+  }
 };
 
 }  // namespace
@@ -88,8 +114,7 @@ CallbackPtr EarlyStopping(const EarlyStoppingOptions& options) {
 CallbackPtr TerminateOnNaN(const TerminateOnNaNOptions& options) {
   return std::make_shared<TerminateOnNaNCallback>(options);
 }
-CallbackPtr OnEpochEnd(std::function<void(Model&, int, const Logs&)> fn) {
-  return std::make_shared<EpochEnd>(std::move(fn));
-}
+CallbackPtr MemoryReport() { return std::make_shared<MemoryReporter>(); }
+CallbackPtr LambdaCallback(const LambdaCallbackOptions& options) { return std::make_shared<Lambda>(options); }
 
 }  // namespace ingot

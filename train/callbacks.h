@@ -23,6 +23,8 @@ class Callback {
   virtual void on_train_begin(Model&) {}
   virtual void on_train_end(Model&, const Logs&) {}
   virtual void on_epoch_begin(Model&, int /*epoch*/) {}
+  // Numbers of its own for the logs of the epoch, and so for the history: before any on_epoch_end is called.
+  virtual void add_logs(Model&, Logs&) {}
   virtual void on_epoch_end(Model&, int /*epoch*/, const Logs&) {}
   virtual void on_train_batch_begin(Model&, int64_t /*batch*/) {}
   virtual void on_train_batch_end(Model&, int64_t /*batch*/, const Logs&) {}
@@ -77,7 +79,43 @@ struct BackupAndRestoreOptions {
 };
 CallbackPtr BackupAndRestore(const std::string& path, const BackupAndRestoreOptions& options = {});
 
-// A function behind each epoch.
-CallbackPtr OnEpochEnd(std::function<void(Model&, int epoch, const Logs&)> fn);
+// Multiplies the learning rate by `factor` when what is monitored has not become better for `patience` epochs, then
+// waits for `cooldown` epochs. "learning_rate" is among the logs.
+struct ReduceLROnPlateauOptions {
+  std::string monitor = "val_loss";
+  double factor = 0.1;
+  int patience = 10;
+  std::string mode = "auto";  // or "min", "max"
+  double min_delta = 1e-4;
+  int cooldown = 0;
+  double min_lr = 0;
+};
+CallbackPtr ReduceLROnPlateau(const ReduceLROnPlateauOptions& options = {});
+
+// The learning rate of each epoch, from its number (the first is 0) and the rate so far. "learning_rate" is among the
+// logs.
+CallbackPtr LearningRateScheduler(std::function<double(int epoch, double rate)> schedule);
+
+// A line for each epoch, as Keras writes them: epoch, then the logs by name; NA for what an epoch lacks.
+struct CSVLoggerOptions {
+  std::string separator = ",";
+  bool append = false;  // to what the file holds, in the order of its own header
+};
+CallbackPtr CSVLogger(const std::string& path, const CSVLoggerOptions& options = {});
+
+// What the process holds behind each epoch, among the logs, in MiB: "resident_mb" all of it, "private_mb" what is its
+// own, "page_cache_mb" pages of files that are shared with the system's cache, "arenas_mb" weights, gradients,
+// optimizer state and activations of this model.
+CallbackPtr MemoryReport();
+
+struct LambdaCallbackOptions {
+  std::function<void(Model&, int epoch)> on_epoch_begin{};
+  std::function<void(Model&, int epoch, const Logs&)> on_epoch_end{};
+  std::function<void(Model&)> on_train_begin{};
+  std::function<void(Model&, const Logs&)> on_train_end{};
+  std::function<void(Model&, int64_t batch)> on_train_batch_begin{};
+  std::function<void(Model&, int64_t batch, const Logs&)> on_train_batch_end{};
+};
+CallbackPtr LambdaCallback(const LambdaCallbackOptions& options);
 
 }  // namespace ingot

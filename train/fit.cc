@@ -12,6 +12,7 @@
 
 #include "ingot/train/check.h"
 #include "ingot/train/fit_position.h"
+#include "ingot/train/interrupt.h"
 #include "ingot/train/trainer.h"
 
 namespace ingot {
@@ -203,6 +204,7 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
   plan();
   FitRun run{*this, o, data, steps};
   const Running running(s, run);
+  const Interrupt interrupt(o.stop_on_interrupt);
   Calls calls(run);
   History& history = run.history;
   Logs logs, epoch_logs;
@@ -244,6 +246,7 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
       if (draw || !o.callbacks.empty()) ReadLogs(s, Mode::kTrain, logs);  // nobody looks otherwise
       calls(Hook::kBatchEnd, [&](Callback& c) { c.on_train_batch_end(*this, run.step, logs); });
       if (draw) progress.Step(run.step + 1, logs);
+      if (interrupt.came()) s.stop_training = true;
     }
     if (!calls.behind()) {
       ReadLogs(s, Mode::kTrain, logs);
@@ -252,6 +255,7 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
         const Logs val = evaluate(validation, o.validation_batch_size ? o.validation_batch_size : o.batch_size);
         for (const auto& [key, value] : val) epoch_logs.emplace_back("val_" + key, value);
       }
+      for (const CallbackPtr& callback : o.callbacks) callback->add_logs(*this, epoch_logs);
       history.epoch.push_back(run.epoch);
       for (const auto& [key, value] : epoch_logs) Append(history, key, value);
     }
@@ -261,6 +265,7 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
   const bool trained = s.iterations > 0 && s.slots.size() > 0;
   if (s.optimizer().def().common.use_ema && trained && o.epochs > o.initial_epoch) s.TakeAverages();  // as Keras does
   calls(Hook::kTrainEnd, [&](Callback& c) { c.on_train_end(*this, epoch_logs); });
+  history.interrupted = interrupt.came();
   return std::move(history);
 }
 

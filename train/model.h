@@ -68,6 +68,7 @@ struct History {
   std::vector<std::pair<std::string, std::vector<double>>> history;  // as Keras's History.history
   const std::vector<double>& operator[](const std::string& name) const;
   std::vector<double> batch_loss;  // the running mean behind each batch, as Keras's callbacks see it
+  bool interrupted = false;        // see FitOptions::stop_on_interrupt
 };
 
 struct FitOptions {
@@ -83,6 +84,9 @@ struct FitOptions {
   int steps_per_epoch = 0;  // 0: all rows once; else epochs follow one another through the data, again and again
   int validation_batch_size = 0;
   bool find_nan = false;  // check every step; a NaN is an Error that names the layer
+  // The first Ctrl-C (SIGINT) ends the fit behind its step, with weights, history and on_train_end as if it were over;
+  // a second does what it did before. Only while this fit runs.
+  bool stop_on_interrupt = false;
   // Goes on from where a fit stood when one of its callbacks saved the model to the .ingot file that this one was
   // loaded from: in the middle of the epoch, with the state of the callbacks (Callback::state), and with the history so
   // far. Error where the model has no such position, or where data, batch_size, steps or shuffle differ; epochs may.

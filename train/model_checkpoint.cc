@@ -2,7 +2,6 @@
 //
 // ModelCheckpoint, as Keras has it, and the part of Python's format strings that its paths use.
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <optional>
@@ -13,6 +12,7 @@
 #include "ingot/io/format.h"
 #include "ingot/train/callbacks.h"
 #include "ingot/train/monitor.h"
+#include "ingot/train/python_format.h"
 
 namespace ingot {
 namespace {
@@ -23,11 +23,7 @@ std::string Formatted(double value, bool whole, const std::string& format, const
     Fail("ModelCheckpoint: '", path, "': the format '", format, "' ", why,
          "; {epoch:02d} and {val_loss:.2f} are examples");
   };
-  if (format.empty() && !whole) {  // as repr()
-    char shortest[64];
-    std::string text(shortest, std::to_chars(shortest, shortest + sizeof shortest, value).ptr);
-    return text + (text.find_first_of(".en") == text.npos ? ".0" : "");
-  }
+  if (format.empty() && !whole) return PythonRepr(value);
   size_t at = 0;
   const auto digits = [&] {
     int n = 0;

@@ -248,6 +248,13 @@ std::vector<char> ModelState::TrainedVariables() const {
   return trained;
 }
 
+size_t ModelState::ArenaBytes() const {
+  size_t bytes = gradient.size() + slots.size() + session.activation_.size();
+  for (const Block& state : session.state_) bytes += state.size();
+  for (const VariablePtr& v : layout.variables()) bytes += v->bytes();
+  return bytes;
+}
+
 void ModelState::TakeAverages() {
   const std::vector<SlotSpec> specs = SlotsOf(optimizer().def());
   const std::vector<char> trained = TrainedVariables();

@@ -114,6 +114,7 @@ struct ModelState {
   void FillSlots();                                    // with what is pending
   void CheckFile() const;                              // Error if the file that weights lie in was changed
   void TakeAverages();                                 // the weights become what use_ema averaged
+  size_t ArenaBytes() const;                           // of weights, gradients, slots, activations and states
   const Optimizer& optimizer() const { return options.optimizer; }
   double LearningRate() const {
     return learning_rate ? *learning_rate : optimizer().def().learning_rate_at(iterations);

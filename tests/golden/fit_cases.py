@@ -5,6 +5,9 @@ No ReLU, whose kink makes of a rounding another history.
 """
 
 import json
+import pathlib
+import shutil
+import tempfile
 
 from common import Fixture, f32, fresh, integers, keras, normal, np, random_weight, rng_for
 from keras import layers
@@ -59,7 +62,28 @@ CASES = [
     ("steps_per_epoch", SPARSE, labels, None, None,
      dict(epochs=5, steps_per_epoch=2, batch_size=6)),
     ("steps_of_a_whole_pass", SPARSE, labels, None, None, dict(epochs=2, steps_per_epoch=5)),
+    ("reduce_lr", SPARSE, labels, None, 9,
+     dict(epochs=12, callbacks=[("ReduceLROnPlateau", dict(factor=0.5, patience=1, cooldown=1, min_lr=0.01, min_delta=0.01)),
+                                ("CSVLogger", {})])),
+    ("reduce_lr_of_accuracy", SPARSE, labels, None, None,
+     dict(epochs=8, callbacks=[("ReduceLROnPlateau", dict(monitor="accuracy", factor=0.2, patience=2, min_delta=0.1)),
+                               ("CSVLogger", dict(separator=";"))])),
+    ("learning_rate_scheduler", MSE, halves, None, None,
+     dict(epochs=4, callbacks=[("LearningRateScheduler", {}), ("CSVLogger", {})])),
 ]  # fmt: skip
+
+
+def scheduled(epoch, rate):
+    """What the test schedules too."""
+    return 0.02 * (epoch + 1) if epoch % 2 == 0 else rate * 0.5
+
+
+def callback(name, arguments, csv):
+    if name == "CSVLogger":
+        return keras.callbacks.CSVLogger(csv, **arguments)
+    if name == "LearningRateScheduler":
+        return keras.callbacks.LearningRateScheduler(scheduled)
+    return getattr(keras.callbacks, name)(**arguments)
 
 
 def make():
@@ -93,6 +117,8 @@ def make():
             call["validation_data"] = (vx, vy)
             tensors |= {"vx": vx, "vy": vy}
         compiled = model.get_compile_config()
+        csv = pathlib.Path(tempfile.mkdtemp()) / "log.csv"
+        call["callbacks"] = [callback(*c, str(csv)) for c in arguments.get("callbacks", [])]
         history = model.fit(**call)
         tensors |= {f"f{i}": w for i, w in enumerate(model.get_weights())}
         told = {"batch_size": 5} | {k: v for k, v in arguments.items() if k != "class_weight"}
@@ -103,5 +129,8 @@ def make():
             "fit": told, "epoch": history.epoch,
             "history": {k: [float(v) for v in vs] for k, vs in history.history.items()},
         }  # fmt: skip
+        if csv.exists():
+            case["csv"] = csv.read_bytes().decode()
+        shutil.rmtree(csv.parent)
         fixture.add(case, tensors)
     fixture.save()
