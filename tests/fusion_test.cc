@@ -118,6 +118,18 @@ TEST(Fusion, ResidualOfAnImageAndOfAShortcut) {
       {"BatchNorm + add + relu", "BatchNormGrad + add + relu"});
 }
 
+// The gradient of a relu is taken of what the pool kept, overlapping or padded, and so are the sums for the bias.
+TEST(Fusion, ReluBeforeAPool) {
+  for (const PoolingOptions& o : {PoolingOptions{}, PoolingOptions{.strides = 1}, PoolingOptions{.padding = "same"}})
+    Check(
+        [&](const Tensor& x) {
+          const Tensor a = Conv(x, 4, "relu"), b = MaxPooling2D({3, 2}, o)(a), c = Conv(b, 3, "relu"),
+                       d = MaxPooling2D(2)(c);
+          return Tensors{a, b, c, d};
+        },
+        {});
+}
+
 // What somebody else reads stays.
 TEST(Fusion, OfValuesWithSeveralReaders) {
   Check(

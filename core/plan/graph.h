@@ -139,6 +139,8 @@ class Graph {
   void EmitInto(Kernel kernel, std::span<const Value> in, std::span<const Value> out, const Attrs& attrs = {},
                 bool in_place = false);
 
+  Value Like(Value v) { return New({shape(v), info(v).dtype}); }  // a place for as much, for passes
+
   // What went into the operation that made v, if that was `kernel`: for fusions that begin where v is used.
   Value MadeBy(Value v, Kernel kernel, Attrs* attrs = nullptr) const;
 

@@ -14,8 +14,8 @@ namespace ingot {
 void FuseActivations(Graph& graph);
 
 // What stands around a batch-norm that trains joins it, forward and backward: the addition of a residual, relu and
-// max-pooling behind it; the relu in front of it, with the sums for its bias, in the gradient.
-void FuseNorm(Graph& graph);
+// max-pooling behind it; the relu in front of it, with the sums for its bias, in the gradient. Likewise of max-pooling.
+void FuseBlocks(Graph& graph);
 
 // Drops operations whose results nobody needs.
 void DropUnused(Graph& graph);

@@ -11,7 +11,7 @@ namespace ingot {
 
 Plan::Plan(Graph& graph, const Backend& backend) {
   FuseActivations(graph);
-  FuseNorm(graph);
+  FuseBlocks(graph);
   DropUnused(graph);
   const Placement placement = PlaceActivations(graph);
   state_bytes_ = graph.state_bytes();

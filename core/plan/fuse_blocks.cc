@@ -5,6 +5,9 @@
 //
 //   forward    BatchNorm -> [Add residual] -> [relu]     BatchNorm -> [relu] -> [MaxPool]
 //   backward   the same, read from right to left, up to  BatchNormGrad -> [gradient of a relu in front] -> [its bias]
+//              MaxPoolGrad -> gradient of a relu in front -> [its bias]: what a window passed on is what came out of
+//              it, so relu and the sums can be taken of the smaller image, before the gradient is spread over the
+//              larger one
 //
 // A value may vanish only if nobody else reads it, which is looked up, never assumed.
 #include <algorithm>
@@ -42,6 +45,8 @@ class Fuser {
       AddPool(norm, grad);
       InFront(grad);
     }
+    for (size_t i = 0; i < ops_.size(); ++i)
+      if (ops_[i].kernel == Kernel::kMaxPoolGrad && !ops_[i].out.empty()) any = ReluBeforePool(i) || any;
     if (any) std::erase_if(ops_, [](const Op& op) { return op.out.empty(); });
   }
 
@@ -195,6 +200,32 @@ class Fuser {
     ops_[sums].out.clear();
   }
 
+  // MaxPoolGrad(dy, index) -> UnaryGrad(x, .) becomes UnaryGrad(y, dy) -> MaxPoolGrad(., index).
+  bool ReluBeforePool(size_t pool_grad) {
+    const Value dy = ops_[pool_grad].in[0], index = ops_[pool_grad].in[1], dx = ops_[pool_grad].out[0];
+    const size_t relu_grad = OnlyReader(dx, Kernel::kUnaryGrad);
+    size_t pool = kNone;
+    for (size_t i = 0; i < ops_.size() && pool == kNone; ++i)
+      if (ops_[i].kernel == Kernel::kMaxPool && ops_[i].out.size() == 2 && Same(ops_[i].out[1], index)) pool = i;
+    float limit;
+    if (relu_grad == kNone || pool == kNone || !IsRelu(ops_[relu_grad], &limit)) return false;
+    if (!Same(ops_[relu_grad].in[0], ops_[pool].in[0]) || !Free(dy)) return false;
+    const Value out = ops_[relu_grad].out[0], small = graph_.Like(dy);
+    Op relu = ops_[relu_grad], pooled = ops_[pool_grad];
+    relu.in = {ops_[pool].out[0], dy}, relu.out = {small};
+    pooled.in[0] = small, pooled.out[0] = out;
+    const size_t sums = ReaderOf(out, Kernel::kColumnSum);
+    if (sums != kNone && graph_.shape(ops_[sums].out[0]).count() == graph_.shape(dy).back()) {
+      const int64_t columns = graph_.shape(dy).back();
+      ops_[sums].in[0] = graph_.Reshape(small, {graph_.shape(dy).count() / std::max<int64_t>(1, columns), columns});
+    }
+    ops_[pool_grad] = std::move(relu);
+    ops_[relu_grad] = std::move(pooled);
+    readers_.resize(graph_.values().size());
+    Reads(pool_grad, ops_[pool].out[0]), Reads(pool_grad, dy), Reads(relu_grad, small);
+    return true;
+  }
+
   Graph& graph_;
   std::vector<Op>& ops_;
   std::vector<std::vector<size_t>> readers_;  // by root: operations, as they were or as they became
@@ -202,6 +233,6 @@ class Fuser {
 
 }  // namespace
 
-void FuseNorm(Graph& graph) { Fuser(graph).Run(); }
+void FuseBlocks(Graph& graph) { Fuser(graph).Run(); }
 
 }  // namespace ingot
