@@ -88,8 +88,9 @@ struct NormAttrs {
   float rest = 1 - momentum;  // exact where momentum was a double, as Keras has it
 };
 
-// Batch-norm of the batch, and what joined it (core/plan/fuse_blocks.cc). Behind it, in this order: a residual is added,
-// relu takes what lies outside 0 .. limit, the largest of each window is kept (windows side by side, no padding).
+// Batch-norm of the batch, and what joined it (core/plan/fuse_blocks.cc). Behind it, in this order: a residual is
+// added, relu takes what lies outside 0 .. limit, the largest of each window is kept (windows side by side, no
+// padding).
 struct BatchNormAttrs {
   NormAttrs norm;
   bool residual = false, relu = false, pool = false;
