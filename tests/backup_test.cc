@@ -393,6 +393,24 @@ TEST_F(Position, DamageIsAnError) {
   EXPECT_LT(fits, 40);
 }
 
+// In the first epoch there is no history yet, and so no metric of one.
+TEST_F(Position, AMetricOfNoEpochsIsDamage) {
+  Model model = Cnn("adam", 3);
+  const auto r = std::make_shared<Recorder>('r');
+  r->save_at = 3;
+  r->path = path("m.ingot");
+  FitOptions o = Options();
+  o.callbacks = {r};
+  EXPECT_THROW(model.fit(Pictures(30), o), Interrupted);
+  model = load_model(r->path);
+  FitState changed = *model.state().position;
+  changed.about = std::make_shared<Json>(*changed.about);
+  ASSERT_EQ((*changed.about)["history"], Json::array());
+  (*changed.about)["history"] = Json::array({Json::array({"loss", Json::array()})});
+  model.state().position = std::make_shared<FitState>(std::move(changed));
+  EXPECT_THROW(model.fit(Pictures(30), Going()), Error);
+}
+
 TEST_F(Backup, TheFileGoesWhenTrainingHasEnded) {
   Model model = Cnn("adam", 3);
   const std::string file = path("new/folder/b.ingot");

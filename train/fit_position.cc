@@ -155,7 +155,7 @@ History HistoryFrom(Reader& saved) {
   for (const Json& item : saved.List("history")) {
     if (!item.is_array() || item.size() != 2 || !item[0].is_string()) Fail(kWhere, ": the file's history is damaged");
     history.history.push_back({item[0].get<std::string>(), NumbersFrom(item[1], Text(kWhere, ", history"))});
-    if (history.history.back().second.size() != history.epoch.size())
+    if (history.epoch.empty() || history.history.back().second.size() != history.epoch.size())
       Fail(kWhere, ": the file's history of '", history.history.back().first, "' has ",
            history.history.back().second.size(), " values for ", history.epoch.size(), " epochs; it is damaged");
   }
