@@ -382,6 +382,8 @@ Checkpoint ReadIngot(const std::string& path, const ReadOptions& options) {
   c.seed = SeedFrom(seed);
   if (!c.seed) Fail(path, ": 'seed' is not a number of 64 bits");
   c.SetIterations(IngotIterations(opened, path), path);
+  if (c.optimizer && !c.slots && c.iterations > 0 && c.layout.trainable_bytes() > 0 && !SlotsOf(*c.optimizer).empty())
+    Fail(path, ": holds no optimizer slots, though ", c.iterations, " steps were done by ", c.optimizer->class_name());
   if (c.optimizer) c.fit = IngotFit(opened, path);
   return c;
 }

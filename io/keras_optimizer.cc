@@ -84,7 +84,7 @@ void MatchOptimizer(const std::vector<const StoredTensor*>& tensors, std::span<c
   const bool has_rate = tensors.size() > 1 && expected.size() > 1 && expected[1].kind == Var::kLearningRate;
   if (has_rate) into.SetLearningRate(StoredNumber(*tensors[1], where), where);
   // Compiled and not trained: Keras makes the slots with the first step.
-  if (slots > 0 && tensors.size() <= (has_rate ? 2u : 1u)) return;
+  if (slots > 0 && into.iterations == 0 && tensors.size() <= (has_rate ? 2u : 1u)) return;
   if (tensors.size() < expected.size())
     Fail(where, ": the optimizer's state has ", tensors.size(), " entries, ", into.optimizer->class_name(), " over ",
          count, " trained weights has ", expected.size(), "; were layers frozen or thawed since it was saved?");

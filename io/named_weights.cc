@@ -65,7 +65,8 @@ void TakeNamed(const std::vector<StoredTensor>& tensors, Checkpoint& into, const
     if (!iterations) Fail(where, ": holds the state of an optimizer without ", kIterations);
     into.SetIterations(StoredWholeNumber(*iterations, where), where);
     if (const StoredTensor* rate = take(kLearningRate)) into.SetLearningRate(StoredNumber(*rate, where), where);
-    if (std::any_of(by_name.begin(), by_name.end(), is_state)) {
+    // One that was not trained yet has no slots.
+    if (into.iterations > 0 || std::any_of(by_name.begin(), by_name.end(), is_state)) {
       const std::vector<SlotSpec> specs = SlotsOf(*into.optimizer);
       for (size_t s = 0; s < specs.size(); ++s) {
         for (const size_t i : TrainedVariables(*into.network, into.layout)) {

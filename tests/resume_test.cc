@@ -91,6 +91,21 @@ TEST_F(Resume, AFileWithoutMomentaLeavesNoneBehind) {
   }
 }
 
+// A file whose optimizer took steps and has no slots has lost them: to begin with none would be to forget in silence.
+TEST_F(Resume, StepsWithoutTheirMomentaAreRefused) {
+  Model plain = Small("sgd");
+  plain.fit(Points(), {.batch_size = 5});
+  for (const char* name : {"s.weights.h5", "s.keras", "s.h5", "s.safetensors", "s.npz", "s.ingot"}) {
+    SCOPED_TRACE(name);
+    plain.save(path(name));
+    Model model = Small("adam");
+    const Arrays before = model.get_weights();
+    EXPECT_THROW(model.load_weights(path(name)), Error);
+    EXPECT_EQ(model.get_weights(), before);
+    EXPECT_EQ(model.iterations(), 0);
+  }
+}
+
 TEST_F(Resume, AFileOfAModelThatWasNotCompiledLeavesTheOptimizerAlone) {
   const Model plain =
       Sequential({Input({4}), Dense(5, {.activation = "relu"}), Dropout(0.4), Dense(2)}, {.name = "plain", .seed = 3});
