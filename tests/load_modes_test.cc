@@ -39,7 +39,6 @@ class LoadModes : public testing::InFolder {
     return model;
   }
   double Step(Model& model) {
-    model.reset_metrics();
     return model.train_on_batch({x_}, {y_})["loss"];
   }
   static Pages PagesOf(const Model& model) { return model.variables()[0]->arena->pages(); }

@@ -65,7 +65,6 @@ Outcome Train(int threads, int steps = kSteps, const Optimizer& optimizer = Adam
   for (int i = 0; i < steps; ++i) {
     const int64_t first = i % 4 * kBatch;
     const Dataset batch = Data().slice(first, first + kBatch);
-    model.reset_metrics();
     out.losses.push_back(model.train_on_batch(batch.x, batch.y)["loss"]);
   }
   out.weights = model.get_weights();

@@ -27,7 +27,7 @@ void ModelState::ResolveLosses() {
   losses.clear();
   for (size_t i = 0; i < outputs; ++i) losses.push_back(options.loss[options.loss.size() == 1 ? 0 : i]);
   loss_weights = options.loss_weights.empty() ? std::vector<float>(outputs, 1.0f) : options.loss_weights;
-  output_loss_sum.assign(outputs, 0);
+  for (LossSums& sum : sums) sum.outputs.assign(outputs, 0);
   output_loss_names.clear();
   if (outputs > 1)
     for (const std::string& name : network->output_names()) output_loss_names.push_back(name + "_loss");

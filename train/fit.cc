@@ -240,7 +240,7 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
         RunStep(s, s.session, Mode::kTrain, data,
                 {o.shuffle ? order.data() : nullptr, first, std::min(rows, first + o.batch_size)}, &o.class_weight,
                 watch);
-        history.batch_loss.push_back(MeanLoss(s));
+        history.batch_loss.push_back(s.SumsOf(Mode::kTrain).mean());
       }
       const bool draw = progress.Due();
       if (draw || !o.callbacks.empty()) ReadLogs(s, Mode::kTrain, logs);  // nobody looks otherwise

@@ -197,8 +197,9 @@ void AnyNumber(Fields& f, const char* key, double& v) {
   }
 }
 
-std::shared_ptr<const FitState> PositionOf(const ModelState& s, const FitRun& run) {
+std::shared_ptr<const FitState> PositionOf(ModelState& s, const FitRun& run) {
   if (run.hook == Hook::kTrainBegin || run.hook == Hook::kTrainEnd) return nullptr;
+  const LossSums& sums = s.SumsOf(Mode::kTrain);
   auto state = std::make_shared<FitState>();
   Json json = Conditions(run);
   json["epoch"] = run.epoch;
@@ -210,9 +211,9 @@ std::shared_ptr<const FitState> PositionOf(const ModelState& s, const FitRun& ru
   json["seed"] = std::to_string(s.seed);
   json["learning_rate"] = s.optimizer().def().learning_rate.schedule() ? Json(nullptr) : ToJson(s.LearningRate());
   json["stop"] = run.model.stop_training();
-  json["loss_sum"] = ToJson(s.loss_sum);
-  json["loss_count"] = ToJson(s.loss_count);
-  json["output_loss_sum"] = ToJson(s.output_loss_sum);
+  json["loss_sum"] = ToJson(sums.total);
+  json["loss_count"] = ToJson(sums.rows);
+  json["output_loss_sum"] = ToJson(sums.outputs);
   json["epochs"] = run.history.epoch;
   json["history"] = Json::array();
   for (const auto& [name, values] : run.history.history) json["history"].push_back({name, ToJson(values)});
@@ -242,12 +243,13 @@ void GoOn(const FitState& position, ModelState& s, FitRun& run) {
   const std::optional<uint64_t> number = seed.is_string() ? SeedFrom(seed.get<std::string>()) : std::nullopt;
   if (!number) Fail(kWhere, ": the file's seed is not a number of 64 bits");
   const std::vector<double> output_loss_sum = NumbersFrom(saved.at("output_loss_sum"), "output_loss_sum");
+  LossSums& sums = s.SumsOf(Mode::kTrain);
   const StoredTensor& metrics = saved.Tensor();
   const Block& block = s.session.state_[static_cast<size_t>(Mode::kTrain)];
   const bool begun = !metrics.bytes.empty();  // before the first step there are none
-  if ((begun && metrics.bytes.size() != block.size()) || output_loss_sum.size() != s.output_loss_sum.size())
+  if ((begun && metrics.bytes.size() != block.size()) || output_loss_sum.size() != sums.outputs.size())
     Fail(kWhere, ": the file's running metrics are ", metrics.bytes.size(), " bytes and ", output_loss_sum.size(),
-         " losses, this model's are ", block.size(), " and ", s.output_loss_sum.size(),
+         " losses, this model's are ", block.size(), " and ", sums.outputs.size(),
          "; was it compiled with other losses or metrics?");
   run.hook = static_cast<Hook>(std::min<std::ptrdiff_t>(hook - std::begin(kHooks), 5));
   run.epoch = static_cast<int>(saved.Whole("epoch", 0, std::numeric_limits<int>::max()));
@@ -274,9 +276,7 @@ void GoOn(const FitState& position, ModelState& s, FitRun& run) {
     std::memcpy(block.data(), metrics.bytes.data(), block.size());
   else
     ResetMetrics(s, Mode::kTrain);
-  s.loss_sum = loss_sum;
-  s.loss_count = loss_count;
-  s.output_loss_sum = output_loss_sum;
+  sums = {loss_sum, loss_count, output_loss_sum};
   run.model.set_stop_training(stop);
 }
 

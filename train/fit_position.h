@@ -31,7 +31,7 @@ struct FitRun {
 };
 
 // Null before the first epoch begins and once the last has ended: such a file begins a new fit.
-std::shared_ptr<const FitState> PositionOf(const ModelState& model, const FitRun& run);
+std::shared_ptr<const FitState> PositionOf(ModelState& model, const FitRun& run);
 
 // Model, run and callbacks become what they were. Error, before anything is changed in the model, if another fit was
 // saved. REQUIRES: the model's arenas for training are there

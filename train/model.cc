@@ -171,6 +171,7 @@ void Model::compile(const CompileOptions& options) {
   s.metrics.clear();
   s.session.Clear();
   for (Block& block : s.session.state_) block = Block();
+  for (std::vector<MetricCell>& cells : s.session.metrics_) cells.clear();
   if (s.placed) s.ResolveLosses();
 }
 
@@ -208,6 +209,7 @@ Logs Model::train_on_batch(const Arrays& x, const Arrays& y, const Array& sample
   const Dataset data{x, y, sample_weight};
   CheckData(state(), data, true, "train_on_batch");
   CheckLabels(state(), data);
+  ResetMetrics(state(), Mode::kTrain);
   RunStep(state(), state().session, Mode::kTrain, data, {nullptr, 0, data.rows()});
   Logs logs;
   ReadLogs(state(), Mode::kTrain, logs);
@@ -218,6 +220,7 @@ Logs Model::test_on_batch(const Arrays& x, const Arrays& y, const Array& sample_
   const Dataset data{x, y, sample_weight};
   CheckData(state(), data, true, "test_on_batch");
   CheckLabels(state(), data);
+  ResetMetrics(state(), Mode::kTest);
   RunStep(state(), state().session, Mode::kTest, data, {nullptr, 0, data.rows()});
   Logs logs;
   ReadLogs(state(), Mode::kTest, logs);

@@ -177,6 +177,7 @@ class Model {
   }
   Array predict(const Array& x, int batch_size = 32);
   Arrays predict(const Arrays& x, int batch_size = 32);
+  // What comes back is of this batch alone, as in Keras 3.15.
   Logs train_on_batch(const Arrays& x, const Arrays& y, const Array& sample_weight = {});
   Logs test_on_batch(const Arrays& x, const Arrays& y, const Array& sample_weight = {});
   Arrays predict_on_batch(const Arrays& x);

@@ -158,7 +158,7 @@ class Writer {
       const int64_t doubles = m.metric.def().state_doubles(pred);
       const Value state = g_.State(2 * doubles);
       m.metric.def().update(g_, TargetFor(m.metric.def(), i), p_.out[i], m.weighted ? p_.weight : Value{}, state);
-      p_.metrics.push_back({state, doubles});
+      p_.metrics.push_back({g_.info(state).offset, doubles});
     }
   }
 
@@ -244,6 +244,7 @@ void Session::Bind(ModelState& model, Program& program) {
   if (program.mode != Mode::kTest && program.mode != Mode::kPredict) model.EnsureTrainingArenas();
   Block& state = state_[static_cast<size_t>(program.mode)];
   if (state.size() < program.plan->state_bytes()) state = Block(program.plan->state_bytes(), "losses and metrics");
+  metrics_[static_cast<size_t>(program.mode)] = program.metrics;
   program.plan->Bind(model.layout, {activation_.data(), model.gradient.data(), model.slots.data(), state.data()});
 }
 

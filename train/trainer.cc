@@ -152,11 +152,11 @@ double RunStep(ModelState& model, Session& session, Mode mode, const Dataset& da
     const size_t k = static_cast<size_t>(i);
     const bool output = k < model.losses.size();
     loss += static_cast<double>(terms[i]) * static_cast<double>(output ? model.loss_weights[k] : 1);
-    if (output && counts) model.output_loss_sum[k] += static_cast<double>(terms[i]) * static_cast<double>(n);
+    if (output && counts) model.SumsOf(mode).outputs[k] += static_cast<double>(terms[i]) * static_cast<double>(n);
   }
   if (counts) {
-    model.loss_sum += loss * static_cast<double>(n);
-    model.loss_count += static_cast<double>(n);
+    model.SumsOf(mode).total += loss * static_cast<double>(n);
+    model.SumsOf(mode).rows += static_cast<double>(n);
   }
   return loss;
 }
@@ -164,11 +164,10 @@ double RunStep(ModelState& model, Session& session, Mode mode, const Dataset& da
 void ResetMetrics(ModelState& model, Mode mode) {
   Block& state = model.session.state_[static_cast<size_t>(mode)];
   if (state.size()) std::memset(state.data(), 0, state.size());
-  model.loss_sum = model.loss_count = 0;
-  std::fill(model.output_loss_sum.begin(), model.output_loss_sum.end(), 0.0);
+  LossSums& sums = model.SumsOf(mode);
+  sums.total = sums.rows = 0;
+  std::fill(sums.outputs.begin(), sums.outputs.end(), 0.0);
 }
-
-double MeanLoss(const ModelState& model) { return model.loss_sum / std::max(1.0, model.loss_count); }
 
 void ReadLogs(ModelState& model, Mode mode, Logs& logs) {
   size_t at = 0;
@@ -181,25 +180,19 @@ void ReadLogs(ModelState& model, Mode mode, Logs& logs) {
       logs[at].second = value;
     ++at;
   };
-  const double count = std::max(1.0, model.loss_count);
-  put("loss", MeanLoss(model));
+  const LossSums& sums = model.SumsOf(mode);
+  put("loss", sums.mean());
   const std::vector<std::string>& names = model.output_loss_names;
-  for (size_t i = 0; i < names.size(); ++i) put(names[i], model.output_loss_sum[i] / count);
+  for (size_t i = 0; i < names.size(); ++i) put(names[i], sums.outputs[i] / std::max(1.0, sums.rows));
   const std::byte* state = model.session.state_[static_cast<size_t>(mode)].data();
-  for (const auto& p : model.session.programs_) {
-    if (p->mode != mode) continue;
-    if (!p->metrics.empty() && !p->plan->operand(p->metrics[0].state).data) continue;  // made, and not run yet
-    for (size_t i = 0; i < model.metrics.size(); ++i) {
-      const auto& cell = p->metrics[i];
-      const Operand o = p->plan->operand(cell.state);
-      if (!state) break;
-      const std::span<const double> doubles(reinterpret_cast<const double*>(o.data), static_cast<size_t>(cell.doubles));
-      const std::vector<double> values = model.metrics[i].metric.def().result(doubles);
-      for (size_t k = 0; k < values.size(); ++k)
-        put(values.size() == 1 ? model.metrics[i].name : model.metrics[i].name + "[" + std::to_string(k) + "]",
-            values[k]);
-    }
-    break;  // the cells are the same in every plan of a mode
+  const std::vector<MetricCell>& cells = model.session.metrics_[static_cast<size_t>(mode)];
+  for (size_t i = 0; i < std::min(cells.size(), model.metrics.size()); ++i) {
+    const std::span<const double> doubles(reinterpret_cast<const double*>(state + cells[i].offset),
+                                          static_cast<size_t>(cells[i].doubles));
+    const std::vector<double> values = model.metrics[i].metric.def().result(doubles);
+    for (size_t k = 0; k < values.size(); ++k)
+      put(values.size() == 1 ? model.metrics[i].name : model.metrics[i].name + "[" + std::to_string(k) + "]",
+          values[k]);
   }
   logs.resize(at);
 }

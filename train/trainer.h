@@ -11,6 +11,7 @@
 //   activations as large as the largest plan needs
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -27,6 +28,12 @@ namespace ingot {
 
 enum class Mode : uint8_t { kTrain, kTest, kPredict, kGradients, kVjp, kApply };
 
+// Where in the state of a mode a metric adds up.
+struct MetricCell {
+  size_t offset;  // bytes
+  int64_t doubles;
+};
+
 // One plan, and which of its values are fed and read.
 struct Program {
   Mode mode;
@@ -38,10 +45,6 @@ struct Program {
   // State: the losses (floats), then the metrics (doubles).
   Value losses;
   int terms = 0;
-  struct MetricCell {
-    Value state;
-    int64_t doubles;
-  };
   std::vector<MetricCell> metrics;
   uint64_t used = 0;  // when, for dropping the least recently used
 };
@@ -56,10 +59,18 @@ class Session {
 
   std::vector<std::unique_ptr<Program>> programs_;
   Block activation_;
-  Block state_[6];  // by mode
+  Block state_[6];                      // by mode
+  std::vector<MetricCell> metrics_[6];  // by mode, in state_: they outlive the plans that add to them
   uint64_t clock_ = 0;
   std::vector<const std::byte*> placed_;  // where the weights lay when the plans were made
   uint64_t trainable_changes_ = 0;        // and what was frozen then
+};
+
+// The losses of all rows since the last reset, each weighed by how many rows it is the mean of.
+struct LossSums {
+  double total = 0, rows = 0;
+  std::vector<double> outputs;
+  double mean() const { return total / std::max(1.0, rows); }
 };
 
 struct FitRun;
@@ -94,8 +105,7 @@ struct ModelState {
   std::optional<double> learning_rate;  // set since compile(), in place of the optimizer's own
 
   Session session;
-  double loss_sum = 0, loss_count = 0;  // since the last reset
-  std::vector<double> output_loss_sum;
+  LossSums sums[2];  // of Mode::kTrain and kTest: to evaluate within an epoch is not to disturb it
   std::vector<std::string> output_loss_names;  // empty where there is one output
 
   const FitRun* run = nullptr;               // the fit that is under way
@@ -119,6 +129,7 @@ struct ModelState {
   double LearningRate() const {
     return learning_rate ? *learning_rate : optimizer().def().learning_rate_at(iterations);
   }
+  LossSums& SumsOf(Mode mode) { return sums[mode == Mode::kTrain ? 0 : 1]; }
   Arrays ReadGradients() const;                // in get_weights order; zeros where not trained
   std::vector<char> TrainedVariables() const;  // by index in the layout
 };
@@ -142,7 +153,6 @@ double RunStep(ModelState& model, Session& session, Mode mode, const Dataset& da
 Watch FindNan(const ModelState& model);
 void ResetMetrics(ModelState& model, Mode mode);
 // What the metrics say now: the running means since the last reset.
-double MeanLoss(const ModelState& model);
 void ReadLogs(ModelState& model, Mode mode, Logs& logs);
 
 }  // namespace ingot
