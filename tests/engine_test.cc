@@ -84,6 +84,23 @@ TEST(Engine, FitLearnsAndGoesOn) {
   EXPECT_EQ(model.iterations(), 16 * 7);
 }
 
+TEST(Engine, TwoHalvesOfAStepAreAStepWhateverTheLossScale) {
+  const Dataset batch = Rows(16);
+  for (const bool accumulates : {false, true}) {
+    SGDOptions options{.momentum = 0.9, .clipnorm = 0.5, .loss_scale_factor = 8};
+    if (accumulates) options.gradient_accumulation_steps = 2;
+    Model one = Mlp(), two = Mlp();
+    two.set_weights(one.get_weights());
+    for (Model* model : {&one, &two})
+      model->compile({.optimizer = SGD(options), .loss = "sparse_categorical_crossentropy"});
+    for (int step = 0; step < 4; ++step) {
+      one.train_on_batch(batch.x, batch.y);
+      two.apply_gradients(two.gradients(batch.x, batch.y).weights);
+    }
+    EXPECT_EQ(one.get_weights(), two.get_weights()) << (accumulates ? "accumulated" : "at once");
+  }
+}
+
 TEST(Engine, SharedLayersBelongToBothModels) {
   Layer dense = Dense(3);
   InputTensor x = Input({5});

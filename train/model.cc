@@ -330,7 +330,6 @@ void Model::apply_gradients(const Arrays& gradients) {
   if (gradients.size() != variables.size())
     Fail("apply_gradients: model '", name(), "' has ", variables.size(), " weights, ", gradients.size(),
          " gradients came");
-  s.EnsureTrainingArenas();
   for (size_t i = 0; i < variables.size(); ++i) {
     if (!(gradients[i].shape() == variables[i]->shape))
       Fail("apply_gradients: gradient ", i, " has the shape ", gradients[i].shape(), ", the weight ",
@@ -338,8 +337,14 @@ void Model::apply_gradients(const Arrays& gradients) {
     if (gradients[i].dtype() != variables[i]->dtype)
       Fail("apply_gradients: gradient ", i, " holds ", Name(gradients[i].dtype()), ", the weight ",
            Name(variables[i]->dtype));
-    if (variables[i]->trainable)
-      std::memcpy(s.gradient.data() + s.layout.offset(i), gradients[i].floats().data(), variables[i]->bytes());
+  }
+  s.EnsureTrainingArenas();
+  // The update divides by the loss scale, by which a step of fit has multiplied; these are of the loss itself.
+  const auto scale = static_cast<float>(s.optimizer().def().common.loss_scale_factor.value_or(1));
+  for (size_t i = 0; i < variables.size(); ++i) {
+    if (!variables[i]->trainable) continue;
+    float* to = reinterpret_cast<float*>(s.gradient.data() + s.layout.offset(i));
+    for (const float g : gradients[i].floats()) *to++ = g * scale;
   }
   RunStep(s, s.session, Mode::kApply, Dataset{}, {nullptr, 0, 0});
 }
