@@ -279,5 +279,25 @@ TEST(Errors, DescriptionsOfCompile) {
   });
 }
 
+// Refused by compile(), or by the first data where the model waits for them: each time alike, and what was compiled
+// before still is.
+TEST(Errors, ACompileThatFailsChangesNothing) {
+  Model model = Compiled();
+  const std::string before = CompileConfig(model.compile_options()).dump();
+  EXPECT_THROW(model.compile({.optimizer = "sgd", .loss = {"mse", "mse"}}), Error);
+  EXPECT_EQ(CompileConfig(model.compile_options()).dump(), before);
+  model.fit(Labelled());
+
+  Model never = Mlp();
+  EXPECT_THROW(never.compile({.loss = {"mse", "mse"}}), Error);
+  EXPECT_FALSE(never.compiled());
+
+  Model waits = Sequential({Dense(4)});
+  waits.compile({.loss = {"mse", "mse"}});
+  const auto fit = [&] { waits.fit(Ones({8, 20}), Ones({8, 4})); };
+  ExpectErrors(
+      {{"at first", fit, {"compile", "2 losses were given"}}, {"again", fit, {"compile", "2 losses were given"}}});
+}
+
 }  // namespace
 }  // namespace ingot

@@ -5,14 +5,15 @@
 #include <cmath>
 #include <map>
 
+#include "ingot/train/check.h"
 #include "ingot/train/trainer.h"
 
 namespace ingot {
 
-void ModelState::ResolveLosses() {
-  const size_t outputs = network->outputs().size();
-  const std::string where = "compile: model '" + network->name + "' has " + std::to_string(outputs) + " outputs, ";
-  if (options.loss.empty()) Fail("compile: model '", network->name, "' has no loss; set .loss, as in .loss = \"mse\"");
+void CheckCompile(const CompileOptions& options, const Network& network) {
+  const size_t outputs = network.outputs().size();
+  const std::string where = "compile: model '" + network.name + "' has " + std::to_string(outputs) + " outputs, ";
+  if (options.loss.empty()) Fail("compile: model '", network.name, "' has no loss; set .loss, as in .loss = \"mse\"");
   for (size_t i = 0; i < options.loss.size(); ++i)
     if (!options.loss[i]) Fail(where, "loss ", i, " of those given is empty; each output needs one");
   if (options.loss.size() != outputs && options.loss.size() != 1)
@@ -24,6 +25,11 @@ void ModelState::ResolveLosses() {
   for (size_t i = 0; i < options.loss_weights.size(); ++i)
     if (!std::isfinite(options.loss_weights[i]))
       Fail("compile: loss_weights[", i, "] is ", options.loss_weights[i], ", a finite number was expected");
+}
+
+void ModelState::ResolveLosses() {
+  CheckCompile(options, *network);
+  const size_t outputs = network->outputs().size();
   losses.clear();
   for (size_t i = 0; i < outputs; ++i) losses.push_back(options.loss[options.loss.size() == 1 ? 0 : i]);
   loss_weights = options.loss_weights.empty() ? std::vector<float>(outputs, 1.0f) : options.loss_weights;

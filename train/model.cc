@@ -159,6 +159,7 @@ void Model::compile(const CompileOptions& options) {
   };
   check(options.metrics), check(options.weighted_metrics);
   for (const std::vector<Metric>& metrics : options.output_metrics) check(metrics);
+  if (s.placed) CheckCompile(options, *s.network);  // before anything is changed
   s.options = options;
   s.compiled = true;
   s.why_not_compiled.clear();

@@ -7,6 +7,7 @@
 
 #include "ingot/io/keras_names.h"
 #include "ingot/optim/slots.h"
+#include "ingot/train/check.h"
 
 namespace ingot {
 namespace {
@@ -225,6 +226,7 @@ void ModelState::EnsureBuilt(const TensorSpecs& x) {
     }
     network->build(any);
   }
+  if (compiled) CheckCompile(options, *network);
   Place();
   if (compiled) ResolveLosses();
 }
