@@ -32,6 +32,11 @@ Model Still() {
   return model;
 }
 
+Model TwoOutputs() {
+  const InputTensor x = Input({4});
+  return Model(Tensors{x}, Tensors{Dense(1, {.name = "a"})(x), Dense(1, {.name = "b"})(x)}, {.seed = 3});
+}
+
 // Calls a function behind each batch.
 class EachBatch : public Callback {
  public:
@@ -83,6 +88,22 @@ TEST_F(LogsOf, AnEpochHoldEveryMetricThoughItsPlanIsGone) {
     SCOPED_TRACE(what);
     o.callbacks = {std::make_shared<EachBatch>(fn)};
     EXPECT_EQ(model.fit(data, o).history, want.history);
+  }
+}
+
+// A file says of which output a metric is; what was meant for all of them must not come back as one for each.
+TEST_F(LogsOf, SeveralOutputsAreTheSameBehindAFile) {
+  Model model = TwoOutputs();
+  model.compile({.loss = "mse", .metrics = {"mae", "mse"}, .weighted_metrics = {"mae"}});
+  const Dataset data = Points(8, 1, 2);
+  const Logs want = model.evaluate(data);
+  EXPECT_EQ(want.size(), 3u + 4u + 2u);
+  for (const char* name : {"m.ingot", "m.keras", "m.h5"}) {
+    SCOPED_TRACE(name);
+    model.save(path(name));
+    const Logs got = load_model(path(name)).evaluate(data);
+    ASSERT_EQ(got.size(), want.size());
+    for (const auto& [key, value] : want) EXPECT_EQ(got[key], value) << key;
   }
 }
 

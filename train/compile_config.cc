@@ -13,6 +13,12 @@ Json MetricList(const std::vector<Metric>& metrics) {
   return list;
 }
 
+// Where there are several outputs, Keras takes a list for what is in it to be of one output each.
+Json OfEveryOutput(const std::vector<Metric>& metrics, size_t outputs) {
+  const Json list = MetricList(metrics);
+  return outputs == 1 ? list : Json(outputs, list);
+}
+
 // Keras writes one loss as itself, several as a list or as an object by the names of the outputs.
 bool IsOne(const Json& j) { return j.is_string() || (j.is_object() && j.contains("class_name")); }
 
@@ -33,7 +39,7 @@ std::vector<Metric> ReadMetrics(const Json& j, const char* key, const CustomObje
 
 }  // namespace
 
-Json CompileConfig(const CompileOptions& o) {
+Json CompileConfig(const CompileOptions& o, size_t outputs) {
   Json config;
   config["optimizer"] = ToConfig(o.optimizer);
   if (o.loss.size() == 1) {
@@ -45,13 +51,13 @@ Json CompileConfig(const CompileOptions& o) {
   config["loss_weights"] = nullptr;
   if (!o.loss_weights.empty()) config["loss_weights"] = o.loss_weights;
   config["metrics"] = nullptr;
-  if (!o.metrics.empty()) config["metrics"] = MetricList(o.metrics);
+  if (!o.metrics.empty()) config["metrics"] = OfEveryOutput(o.metrics, outputs);
   if (!o.output_metrics.empty()) {
     config["metrics"] = Json::array();
     for (const auto& metrics : o.output_metrics) config["metrics"].push_back(MetricList(metrics));
   }
   config["weighted_metrics"] = nullptr;
-  if (!o.weighted_metrics.empty()) config["weighted_metrics"] = MetricList(o.weighted_metrics);
+  if (!o.weighted_metrics.empty()) config["weighted_metrics"] = OfEveryOutput(o.weighted_metrics, outputs);
   config["run_eagerly"] = false;
   config["steps_per_execution"] = 1;
   config["jit_compile"] = true;  // as Keras writes it for models whose kernels allow it
@@ -104,7 +110,7 @@ CompileOptions CompileOptionsFromConfig(const Json& config, const std::vector<st
   const Json weighted = in_order(get("weighted_metrics"), "weighted_metrics");
   const bool lists = weighted.is_array() && std::any_of(weighted.begin(), weighted.end(),
                                                         [](const Json& j) { return j.is_array() || j.is_null(); });
-  if (lists && outputs.size() > 1)
+  if (lists && std::any_of(weighted.begin(), weighted.end(), [&](const Json& j) { return j != weighted[0]; }))
     Fail(
         "compile config: weighted_metrics differ between the outputs, which ingot does not support; load without the "
         "compile configuration, and compile");

@@ -7,7 +7,7 @@
 
 namespace ingot {
 
-Json CompileConfig(const CompileOptions& options);
+Json CompileConfig(const CompileOptions& options, size_t outputs = 1);  // of a model with so many
 // `outputs`: the names of the model's outputs, by which losses and metrics may be given.
 CompileOptions CompileOptionsFromConfig(const Json& config, const std::vector<std::string>& outputs,
                                         const CustomObjects* custom = nullptr);

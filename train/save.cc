@@ -22,7 +22,7 @@ Checkpoint CheckpointOf(ModelState& s) {
   c.seed = s.seed;
   c.iterations = s.iterations;
   if (!s.compiled) return c;
-  c.compile = std::make_shared<Json>(CompileConfig(s.options));
+  c.compile = std::make_shared<Json>(CompileConfig(s.options, s.network->outputs().size()));
   c.optimizer = s.optimizer().ptr();
   if (!c.optimizer->learning_rate.schedule()) {
     c.learning_rate = s.LearningRate();
