@@ -196,6 +196,15 @@ TEST(Errors, Files) {
       {"save what has no weights yet",
        [&] { Sequential({Dense(3)}).save(path("a.ingot")); },
        {"a.ingot", "no weights yet", "Input"}},
+      {"save a name that is no text",
+       [&] {
+         Model odd = Mlp();
+         odd.compile({.loss = "mse", .metrics = {Metric("m\xff", [](Graph& g, Value truth, Value pred) {
+                                       return g.Subtract(pred, truth);
+                                     })}});
+         odd.save(path("a.ingot"));
+       },
+       {"a.ingot", "UTF-8"}},
   });
   for (const char* name : {"text.ingot", "long.ingot", "empty.ingot", "pipe.ingot"}) unlink(path(name).c_str());
   rmdir(path("folder.ingot").c_str());

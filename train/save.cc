@@ -52,6 +52,8 @@ auto WithPath(const std::string& path, const F& f) {
   } catch (const Error& e) {
     if (std::string_view(e.what()).starts_with(path)) throw;
     Fail(path, ": ", e.what());
+  } catch (const Json::exception& e) {  // a name of a metric or of a weight, say, that is no text
+    Fail(path, ": what describes the model cannot be written as JSON: ", e.what());
   }
 }
 
