@@ -70,9 +70,11 @@ void Fit(const Options& o) {
   if (!o.history.empty()) CheckTarget(o.history);
   if (!o.out.empty() && o.out == o.history) Fail(o.out, ": --out and --history are the same file");
   Model model = load_model(o.model);
+  // Progress is for who looks on: scripts find errors on standard error and nothing else.
+  const int verbose = isatty(STDERR_FILENO) ? 1 : 0;
   const History history = model.fit(DataOf(o), {.batch_size = o.batch_size,
                                                 .epochs = o.epochs,
-                                                .verbose = 1,
+                                                .verbose = verbose,
                                                 .validation_split = o.validation_split,
                                                 .shuffle = o.shuffle,
                                                 .stop_on_interrupt = true});
