@@ -38,9 +38,7 @@ class LoadModes : public testing::InFolder {
     for (int i = 0; i < 3; ++i) model.train_on_batch({x_}, {y_});
     return model;
   }
-  double Step(Model& model) {
-    return model.train_on_batch({x_}, {y_})["loss"];
-  }
+  double Step(Model& model) { return model.train_on_batch({x_}, {y_})["loss"]; }
   static Pages PagesOf(const Model& model) { return model.variables()[0]->arena->pages(); }
 
   Array x_, y_;
