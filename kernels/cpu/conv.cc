@@ -32,6 +32,7 @@
 
 #include "ingot/kernels/cpu/depthwise.h"
 #include "ingot/kernels/cpu/targets.h"
+#include "ingot/kernels/cpu/winograd.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ingot/kernels/cpu/conv.cc"
@@ -321,12 +322,14 @@ bool Depthwise(const ConvShape& s) { return s.groups > 1 && s.groups == s.c; }
 
 size_t Conv2DWorkspace(const ConvShape& s) {
   if (Depthwise(s)) return DepthwiseConv2DWorkspace(s);
+  if (WinogradPays(s)) return WinogradWorkspace(s);
   const int64_t ci = s.c / s.groups;
   return static_cast<size_t>(CeilDiv(ci, 16) * 16 + PackedSize(s.kh * s.kw * ci, s.k / s.groups, s.groups));
 }
 
 size_t Conv2DGradInputWorkspace(const ConvShape& s) {
   if (Depthwise(s)) return DepthwiseConv2DGradInputWorkspace(s);
+  if (WinogradGradInputPays(s)) return WinogradGradInputWorkspace(s);
   const int64_t ci = s.k / s.groups;
   return static_cast<size_t>(CeilDiv(ci, 16) * 16 + PackedSize(s.kh * s.kw * ci, s.c / s.groups, s.groups));
 }
@@ -334,6 +337,7 @@ size_t Conv2DGradInputWorkspace(const ConvShape& s) {
 void Conv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const float* bias, bool relu,
             float* y, float* workspace) {
   if (Depthwise(s)) return DepthwiseConv2D(pool, s, x, w, bias, relu, y, workspace);
+  if (WinogradPays(s)) return WinogradConv2D(pool, s, x, w, bias, relu, y, workspace);
   ChosenTargets();
   HWY_DYNAMIC_DISPATCH(Forward)(pool, s, x, w, bias, relu, y, workspace);
 }
@@ -341,6 +345,7 @@ void Conv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w
 void Conv2DGradInput(ThreadPool& pool, const ConvShape& s, const float* dy, const float* w, float* dx,
                      float* workspace) {
   if (Depthwise(s)) return DepthwiseConv2DGradInput(pool, s, dy, w, dx, workspace);
+  if (WinogradGradInputPays(s)) return WinogradGradInput(pool, s, dy, w, dx, workspace);
   ChosenTargets();
   HWY_DYNAMIC_DISPATCH(GradInput)(pool, s, dy, w, dx, workspace);
 }

@@ -19,6 +19,7 @@
 #include "ingot/kernels/cpu/conv.h"
 #include "ingot/kernels/cpu/depthwise.h"
 #include "ingot/kernels/cpu/targets.h"
+#include "ingot/kernels/cpu/winograd.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ingot/kernels/cpu/conv_grad_kernel.cc"
@@ -271,12 +272,14 @@ HWY_EXPORT(GradKernel);
 
 size_t Conv2DGradKernelWorkspace(const ConvShape& s) {
   if (s.groups > 1 && s.groups == s.c) return DepthwiseConv2DGradKernelWorkspace(s);
+  if (WinogradGradKernelPays(s)) return WinogradGradKernelWorkspace(s);
   return Parts(s) > 1 ? static_cast<size_t>(Parts(s) * KernelSize(s)) : 0;
 }
 
 void Conv2DGradKernel(ThreadPool& pool, const ConvShape& s, const float* x, const float* dy, float* dw,
                       float* workspace) {
   if (s.groups > 1 && s.groups == s.c) return DepthwiseConv2DGradKernel(pool, s, x, dy, dw, workspace);
+  if (WinogradGradKernelPays(s)) return WinogradGradKernel(pool, s, x, dy, dw, workspace);
   ChosenTargets();
   HWY_DYNAMIC_DISPATCH(GradKernel)(pool, s, x, dy, dw, workspace);
 }
