@@ -5,10 +5,11 @@
 //
 //   acc[i][v] += x[pixel i, tap, c] * w[tap, c, v]
 //
-// The input is read in place. Each pixel of a tile has an address; a tap adds the same offset to all of them, and a
-// pixel whose tap falls outside the image reads a row of zeros instead: one compare and blend per tap, nothing in
-// the loop over channels. Where that loop would be short (fewer than 16 channels) the taps of a block of pixels are
-// first copied into columns on the stack, and the tile runs over tap and channel at once.
+// Input of many channels is read in place. Each pixel of a tile has an address; a tap adds the same offset to all of
+// them, and a pixel whose tap falls outside the image reads a row of zeros instead: one compare and blend per tap,
+// nothing in the loop over channels. Where that loop is short (at most 48 channels) this would cost too much: there the
+// part of the image that a block of windows covers is first copied to the stack with zeros around it, unless no window
+// leaves the image (conv_common-inl.h). Then taps side by side are one run, and a pixel's address is all a tile needs.
 //
 // Weights are read as they lie (HWIO: a row of output channels for each tap and input channel) when rows are short
 // or pixels few; else, and for a last panel narrower than the registers, they are packed into panels first.
@@ -49,10 +50,9 @@ namespace ingot::cpu {
 namespace {
 
 constexpr int64_t kMaxPacked = int64_t{12} << 20;  // floats of packed weights
-constexpr int64_t kStreamed = int64_t{8} << 20;    // floats of an output that goes around the caches
+constexpr int64_t kStreamed = int64_t{1} << 20;    // floats of an output that goes around the caches
 constexpr int64_t kWidestPanel = 32;               // output channels of a panel on the widest target
-constexpr int64_t kShortRun = 16;                  // below: columns
-constexpr int64_t kMaxColumn = 1024;               // above: no columns, they live on the stack
+constexpr int64_t kShortRun = 48;                  // at most so many input channels: in blocks
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -71,8 +71,8 @@ namespace ingot::cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
-constexpr int kBlock = 96;           // pixels whose addresses are held at once
-constexpr int64_t kColumns = 16384;  // floats of columns on the stack
+constexpr int kBlock = 96;          // pixels whose addresses are held at once
+constexpr int64_t kCopied = 16384;  // floats of a block's copy on the stack
 
 // One dense convolution as the tiles see it: windows over a source, weights [tap][ci][co], a strided destination.
 struct Problem {
@@ -141,6 +141,10 @@ void Pack(const Problem& p, int64_t index, float* dst) {
   }
 }
 
+// Weights that fit into the nearest cache stay there while a tile writes all its channels; else a panel of them stays
+// while all tiles of a block pass by.
+bool Together(const Problem& p, int64_t panels) { return p.s.kh * p.s.kw * p.s.ci * kPanel * panels <= 12288; }
+
 // What all tasks of a problem share.
 struct Run {
   const Problem* p;
@@ -150,7 +154,7 @@ struct Run {
   const float* zeros;
   const float* packed;  // panels from number packed0 on
   int64_t packed0;
-  bool relu, direct, columns, stream;
+  bool relu, direct, stream;
 };
 
 Panel MakePanel(const Run& run, int64_t index, float* bias) {
@@ -162,7 +166,7 @@ Panel MakePanel(const Run& run, int64_t index, float* bias) {
   panel.zeros = run.zeros;
   panel.relu = run.relu;
   panel.stream = run.stream;
-  panel.x_offset = run.columns ? 0 : g * p.s.ci * 4;
+  panel.x_offset = g * p.s.ci * 4;
   panel.y_offset = g * p.co + o0;
   panel.w = run.direct ? p.w + g * p.co + o0 : run.packed + (index - run.packed0) * rows * kPanel;
   panel.ld = run.direct ? p.w_k : kPanel;
@@ -175,33 +179,68 @@ Panel MakePanel(const Run& run, int64_t index, float* bias) {
 // Destination pixels [px0, px1) by panels [first, last), which may belong to several groups.
 void RunPixels(const Run& run, int64_t px0, int64_t px1, int64_t first, int64_t last) {
   const Problem& p = *run.p;
-  const int64_t per_group = CeilDiv(p.co, kPanel), rows = p.s.kh * p.s.kw * p.s.ci, ld = CeilDiv(rows, 4) * 4;
-  alignas(64) float col[kColumns + kLanes];
   alignas(64) float bias[kPanel];
   Tile tiles[kBlock / kTile + 1];
-  const Windows column = {1, 1, ld, rows, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0};  // a column is an image of one pixel
-  const int64_t block = run.columns ? std::min<int64_t>(kBlock, kColumns / ld / kTile * kTile) : kBlock;
-  // Weights that fit into the nearest cache stay there while a tile writes all its channels; else a panel of them
-  // stays while all tiles of the block pass by.
-  const bool near = rows * kPanel * (last - first) <= 12288;
-  for (int64_t px = px0; px < px1; px += block) {
-    const int64_t count = std::min(block, px1 - px);
-    const int made = SetTiles(p, run.x, run.y, px, count, tiles), step = near ? 1 : made;
-    for (int64_t g = first / per_group; g * per_group < last; ++g) {
-      if (run.columns) {
-        FillColumns(p.s, run.x + g * p.s.ci, px, count, col, ld);
-        for (int64_t i = 0; i < made * 16; ++i) {  // lanes beyond the last pixel repeat it, as in SetTiles
-          Tile& t = tiles[i / 16];
-          const int64_t pixel = std::min<int64_t>(i / 16 * kTile + i % 16, count - 1);
-          t.base[i % 16] = static_cast<int64_t>(reinterpret_cast<intptr_t>(col + pixel * ld));
-          t.row[i % 16] = t.col[i % 16] = 0;
-        }
+  const int64_t step = Together(p, last - first) ? 1 : kBlock;
+  for (int64_t px = px0; px < px1; px += kBlock) {
+    const int made = SetTiles(p, run.x, run.y, px, std::min<int64_t>(kBlock, px1 - px), tiles);
+    for (int64_t i = 0; i < made; i += step) {
+      for (int64_t index = first; index < last; ++index) {
+        const Panel panel = MakePanel(run, index, bias);
+        for (int64_t j = i; j < std::min<int64_t>(made, i + step); ++j) RunTileOfAnySize(p.s, tiles[j], panel);
       }
-      for (int i = 0; i < made; i += step) {
-        for (int64_t index = std::max(first, g * per_group); index < std::min(last, (g + 1) * per_group); ++index) {
-          const Panel panel = MakePanel(run, index, bias);
-          for (int j = i; j < i + step; ++j) RunTileOfAnySize(run.columns ? column : p.s, tiles[j], panel);
-        }
+    }
+  }
+  if (run.stream) hwy::FlushStream();
+}
+
+// A block of windows by one panel after the other.
+void RunBlock(const Problem& p, const Block& block, const Source& source, float* to, const Panel* panels, int64_t count,
+              Ahead& next) {
+  const Windows& s = p.s;
+  const bool side_by_side = s.dw == 1 && source.pixel == s.ci;
+  const Runs runs = {s.kh, side_by_side ? 1 : s.kw, side_by_side ? s.kw * s.ci : s.ci, s.dh * source.row,
+                     s.dw * source.pixel};
+  Spots spots;
+  spots.count = 0;
+  for (int64_t row = 0; row < block.n * block.oh; ++row) {
+    const int64_t n = row / block.oh, oh = row % block.oh;
+    const float* x = source.x + n * source.image + oh * s.sh * source.row;
+    float* y = to + (block.n0 + n) * p.y_image + (block.oh0 + oh) * p.y_row + block.ow0 * p.y_pixel;
+    for (int64_t ow = 0; ow < block.ow; ++ow, x += s.sw * source.pixel, y += p.y_pixel) {
+      spots.x[spots.count] = x, spots.y[spots.count] = y;
+      const bool last = row + 1 == block.n * block.oh && ow + 1 == block.ow;
+      if (++spots.count < kSpots && !last) continue;
+      for (int i = spots.count; i < kSpots; ++i) spots.x[i] = x;
+      next.Fetch();
+      for (int64_t i = 0; i < count; ++i) RunSpotsOfAnySize(runs, spots, panels[i]);
+      spots.count = 0;
+    }
+  }
+}
+
+// Blocks [b0, b1) by panels [first, last).
+void RunBlocks(const Run& run, const Blocks& blocks, int64_t b0, int64_t b1, int64_t first, int64_t last) {
+  const Problem& p = *run.p;
+  constexpr int64_t kHeld = 8;  // panels
+  const int64_t per_group = CeilDiv(p.co, kPanel), step = Together(p, last - first) ? kHeld : 1;
+  alignas(64) float copy[kCopied];
+  alignas(64) float bias[kHeld][kPanel];
+  Panel panels[kHeld];
+  for (int64_t b = b0; b < b1; ++b) {
+    const Block block = BlockAt(blocks, p.s, p.n, b);
+    Ahead next;
+    if (b + 1 < b1) {
+      const int64_t times = block.n * block.oh * block.ow / kSpots + 1;
+      next = AheadInImage(p.s, BlockAt(blocks, p.s, p.n, b + 1), run.x, times * CeilDiv(last - first, step));
+    }
+    for (int64_t g = first / per_group; g * per_group < last; ++g) {
+      const Source source = MakeSource(blocks, p.s, block, run.x + g * p.s.ci, copy);
+      const int64_t end = std::min(last, (g + 1) * per_group);
+      for (int64_t index = std::max(first, g * per_group); index < end; index += step) {
+        const int64_t held = std::min(step, end - index);
+        for (int64_t i = 0; i < held; ++i) panels[i] = MakePanel(run, index + i, bias[i]);
+        RunBlock(p, block, source, run.y, panels, held, next);
       }
     }
   }
@@ -215,13 +254,15 @@ void RunProblem(ThreadPool& pool, const Problem& p, const float* x, const float*
   float* zeros = workspace;
   float* packed = workspace + CeilDiv(p.s.ci, 16) * 16;
   std::memset(zeros, 0, sizeof(float) * static_cast<size_t>(p.s.ci));
-  const bool columns = p.s.ci < kShortRun && rows > p.s.ci && rows <= kMaxColumn;
   const bool direct = !p.exchanged && p.co % kLanes == 0 && (p.w_k <= 64 || pixels < 128);
   // An output larger than the caches is not fetched into them only to be overwritten.
   const bool stream = pixels * p.groups * p.co >= kStreamed && p.co % kLanes == 0 && p.y_pixel % kLanes == 0 &&
                       reinterpret_cast<uintptr_t>(y) % (sizeof(float) * kLanes) == 0;
   const int64_t panels = p.groups * CeilDiv(p.co, kPanel);
   const int64_t chunk = direct || rows == 0 ? panels : std::min(panels, capacity / (rows * kPanel));
+  const Blocks blocks(p.s, p.n, kCopied);
+  const bool in_blocks = p.s.ci <= kShortRun && blocks.cols > 0;
+  const int64_t units = in_blocks ? blocks.count : CeilDiv(pixels, kBlock);
   for (int64_t p0 = 0; p0 < panels; p0 += chunk) {
     const int64_t p1 = std::min(panels, p0 + chunk);
     const int64_t work = 2 * pixels * rows * kPanel * (p1 - p0);
@@ -236,16 +277,16 @@ void RunProblem(ThreadPool& pool, const Problem& p, const float* x, const float*
     }
     // Tasks of some microseconds to a millisecond; split by panels where pixels are few.
     const int64_t task_work = std::clamp<int64_t>(work / 64, 500000, 20000000);
-    int64_t task = CeilDiv(CeilDiv(task_work, std::max<int64_t>(1, work / pixels)), kBlock) * kBlock;
-    if (small) task = pixels;
-    const int64_t blocks = CeilDiv(pixels, task);
-    int64_t splits = small || blocks >= 16 ? 1 : std::min(p1 - p0, CeilDiv(16, blocks));
-    splits = std::min(splits, std::max<int64_t>(1, work / blocks / 500000));
-    const Run run = {&p, x, bias, y, zeros, packed, p0, relu, direct, columns, stream};
-    pool.For(blocks * splits, [&](int64_t i) HWY_ATTR {
-      const int64_t px = i / splits * task, part = i % splits;
-      RunPixels(run, px, std::min(pixels, px + task), p0 + (p1 - p0) * part / splits,
-                p0 + (p1 - p0) * (part + 1) / splits);
+    const int64_t task = small ? units : CeilDiv(task_work, std::max<int64_t>(1, work / units));
+    const int64_t tasks = CeilDiv(units, task);
+    int64_t splits = small || tasks >= 16 ? 1 : std::min(p1 - p0, CeilDiv(16, tasks));
+    splits = std::min(splits, std::max<int64_t>(1, work / tasks / 500000));
+    const Run run = {&p, x, bias, y, zeros, packed, p0, relu, direct, stream};
+    pool.For(tasks * splits, [&](int64_t i) HWY_ATTR {
+      const int64_t u0 = i / splits * task, u1 = std::min(units, u0 + task), part = i % splits;
+      const int64_t first = p0 + (p1 - p0) * part / splits, last = p0 + (p1 - p0) * (part + 1) / splits;
+      if (in_blocks) return RunBlocks(run, blocks, u0, u1, first, last);
+      RunPixels(run, u0 * kBlock, std::min(pixels, u1 * kBlock), first, last);
     });
   }
 }

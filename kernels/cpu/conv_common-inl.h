@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // What the convolution and pooling kernels share. Included once for each SIMD target (Highway's re-inclusion),
-// hence the toggling guard. Holds: loads and stores of the first few lanes that touch no byte beyond them, the
-// columns of a block of output pixels (im2col), and the sum of partial results in fixed order.
+// hence the toggling guard. Holds: loads and stores of the first few lanes that touch no byte beyond them, blocks of
+// windows and the copy of the image with zeros around it that they are read from, and the sum of partial results in
+// fixed order.
 #if defined(INGOT_KERNELS_CPU_CONV_COMMON_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef INGOT_KERNELS_CPU_CONV_COMMON_INL_H_
 #undef INGOT_KERNELS_CPU_CONV_COMMON_INL_H_
@@ -14,6 +15,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "ingot/core/threads.h"
 
@@ -79,42 +81,120 @@ struct Windows {
   int64_t pt, pl;          // padding, may be negative
 };
 
-// Columns of `count` windows from number `first` on: col[i * ld + (kh * KW + kw) * ci + c], zero where the window
-// leaves the image. `col` has room for kLanes floats more. `x` points at the group's first channel.
-HWY_INLINE void FillColumns(const Windows& s, const float* x, int64_t first, int64_t count, float* col, int64_t ld) {
-  const int64_t run = s.kw * s.ci, image_row = s.dh * s.w * s.c;
-  const bool contiguous = s.dw == 1 && s.c == s.ci, brief = run < kLanes;
-  int64_t ow = first % s.ow, oh = first / s.ow % s.oh, n = first / s.ow / s.oh;
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t ih0 = oh * s.sh - s.pt, iw0 = ow * s.sw - s.pl;
-    const int64_t corner = ((n * s.h + ih0) * s.w + iw0) * s.c;
-    const bool inside = contiguous && iw0 >= 0 && iw0 + s.kw <= s.w;
-    float* dst = col + i * ld;
-    if (inside && brief && ih0 >= 0 && ih0 + (s.kh - 1) * s.dh < s.h) {
-      // Ascending order: what a vector writes beyond its run is overwritten by the next.
-      const float* src = x + corner;
-      for (int64_t kh = 0; kh < s.kh; ++kh) hn::StoreU(LoadFirst(src + kh * image_row, run), D(), dst + kh * run);
-    } else {
-      for (int64_t kh = 0; kh < s.kh; ++kh, dst += run) {
-        const int64_t ih = ih0 + kh * s.dh, row = corner + kh * image_row;
-        if (ih < 0 || ih >= s.h) {
-          std::fill(dst, dst + run, 0.0f);
-        } else if (inside) {
-          for (int64_t j = 0; j < run; j += kLanes) hn::StoreU(LoadUpTo(x + row + j, run - j), D(), dst + j);
-        } else {
-          for (int64_t kw = 0; kw < s.kw; ++kw) {
-            const int64_t iw = iw0 + kw * s.dw;
-            const bool pixel = iw >= 0 && iw < s.w;
-            for (int64_t c = 0; c < s.ci; ++c) dst[kw * s.ci + c] = pixel ? x[row + kw * s.dw * s.c + c] : 0.0f;
-          }
-        }
+// Whether no window leaves the image.
+HWY_INLINE bool AllInside(const Windows& s) {
+  if (s.kh == 0 || s.kw == 0) return true;
+  return s.pt <= 0 && s.pl <= 0 && (s.oh - 1) * s.sh - s.pt + (s.kh - 1) * s.dh < s.h &&
+         (s.ow - 1) * s.sw - s.pl + (s.kw - 1) * s.dw < s.w;
+}
+
+// Output pixels that are worked on together: `cols` of a row, whole rows, or whole images. Their windows lie in
+// `height` by `width` pixels of each image. These are copied with what lies outside as zeros, unless no window leaves
+// the image: then loops over windows know nothing of borders, and taps side by side are one run.
+struct Blocks {
+  bool padded;
+  int64_t images, rows, cols;  // cols = 0: the copy would be too large
+  int64_t height, width;
+  int64_t across, down, count;  // blocks in a row of windows, in an image, in all
+
+  // REQUIRES: `floats` of room for a copy.
+  Blocks(const Windows& s, int64_t n, int64_t floats) : padded(!AllInside(s)), images(1), rows(1) {
+    // Enough windows to pay for a block, a multiple of any tile, but some blocks for each thread.
+    const int64_t pixels = std::clamp<int64_t>(n * s.oh * s.ow / 32, 96, 384) / 24 * 24;
+    cols = std::min(s.ow, pixels);
+    while (padded && Size(s, 1, cols) > floats && cols > 24) cols = cols / 2 / 24 * 24 + (cols / 2 < 24 ? 24 : 0);
+    if (padded && Size(s, 1, cols) > floats) cols = 0;
+    if (cols == s.ow) {
+      rows = std::min(s.oh, std::max<int64_t>(1, pixels / s.ow));
+      while (padded && rows > 1 && Size(s, rows, cols) > floats) --rows;
+      rows = (s.oh - 1) / ((s.oh - 1) / rows + 1) + 1;
+      if (rows == s.oh) {
+        images = std::min(n, std::max<int64_t>(1, pixels / (rows * cols)));
+        if (padded) images = std::min(images, std::max<int64_t>(1, floats / Size(s, rows, cols)));
       }
     }
-    if (++ow == s.ow) {
-      ow = 0;
-      if (++oh == s.oh) oh = 0, ++n;
+    height = Reach(rows, s.sh, s.kh, s.dh), width = Reach(cols, s.sw, s.kw, s.dw);
+    across = cols == 0 ? 0 : (s.ow - 1) / cols + 1, down = (s.oh - 1) / rows + 1;
+    count = ((n - 1) / images + 1) * down * across;
+  }
+
+  int64_t pixels() const { return images * rows * cols; }
+  static int64_t Reach(int64_t windows, int64_t stride, int64_t taps, int64_t dilation) {
+    return (windows - 1) * stride + (taps - 1) * dilation + 1;
+  }
+  static int64_t Size(const Windows& s, int64_t rows, int64_t cols) {
+    return Reach(rows, s.sh, s.kh, s.dh) * Reach(cols, s.sw, s.kw, s.dw) * s.ci;
+  }
+};
+
+// One of them: `n` images from number n0 on, and so on.
+struct Block {
+  int64_t n0, n, oh0, oh, ow0, ow;
+};
+
+HWY_INLINE Block BlockAt(const Blocks& b, const Windows& s, int64_t images, int64_t i) {
+  const int64_t ow0 = i % b.across * b.cols, oh0 = i / b.across % b.down * b.rows,
+                n0 = i / b.across / b.down * b.images;
+  return {n0, std::min(b.images, images - n0), oh0, std::min(b.rows, s.oh - oh0), ow0, std::min(b.cols, s.ow - ow0)};
+}
+
+// Memory that will be needed soon, fetched piece by piece between other work: processors do not guess the way from one
+// block to the next, and a copy has nothing to do while it waits.
+class Ahead {
+ public:
+  Ahead() = default;
+  // `floats` of it in about `times` pieces.
+  Ahead(const float* from, int64_t floats, int64_t times)
+      : from_(from), lines_(floats / 16), step_(lines_ / std::max<int64_t>(1, times) + 1) {}
+  HWY_INLINE void Fetch() {
+    for (int64_t i = std::min(lines_, step_); i > 0; --i, from_ += 16) hwy::Prefetch(from_);
+    lines_ -= std::min(lines_, step_);
+  }
+
+ private:
+  const float* from_ = nullptr;
+  int64_t lines_ = 0, step_ = 0;
+};
+
+// The rows of an image that a block reads, as far as they lie in it.
+HWY_INLINE Ahead AheadInImage(const Windows& s, const Block& block, const float* x, int64_t times) {
+  const int64_t first = std::clamp<int64_t>(block.oh0 * s.sh - s.pt, 0, s.h);
+  const int64_t rows = std::min(s.h - first, block.oh * s.sh);
+  return Ahead(x + (block.n0 * s.h + first) * s.w * s.c, ((block.n - 1) * s.h + rows) * s.w * s.c, times);
+}
+
+// Where the windows of a block are read: the first one's first pixel, and floats from image to image, from pixel to
+// pixel down and to the right.
+struct Source {
+  const float* x;
+  int64_t image, row, pixel;
+};
+
+// In the image itself, or in `copy`. `x` points at the group's first channel.
+HWY_INLINE Source MakeSource(const Blocks& b, const Windows& s, const Block& block, const float* x, float* copy) {
+  const int64_t ih0 = block.oh0 * s.sh - s.pt, iw0 = block.ow0 * s.sw - s.pl;
+  if (!b.padded) return {x + ((block.n0 * s.h + ih0) * s.w + iw0) * s.c, s.h * s.w * s.c, s.w * s.c, s.c};
+  const int64_t row = b.width * s.ci, height = Blocks::Reach(block.oh, s.sh, s.kh, s.dh);
+  const int64_t lo = std::clamp<int64_t>(-iw0, 0, b.width), hi = std::clamp(s.w - iw0, lo, b.width);
+  for (int64_t n = 0; n < block.n; ++n) {
+    for (int64_t r = 0; r < height; ++r) {
+      float* to = copy + (n * b.height + r) * row;
+      const int64_t ih = ih0 + r;
+      if (ih < 0 || ih >= s.h || lo == hi) {
+        std::fill(to, to + row, 0.0f);
+        continue;
+      }
+      const float* from = x + (((block.n0 + n) * s.h + ih) * s.w + iw0 + lo) * s.c;
+      std::fill(to, to + lo * s.ci, 0.0f);
+      if (s.c == s.ci) {
+        std::memcpy(to + lo * s.ci, from, sizeof(float) * static_cast<size_t>((hi - lo) * s.ci));
+      } else {
+        for (int64_t i = lo; i < hi; ++i, from += s.c) std::copy_n(from, s.ci, to + i * s.ci);
+      }
+      std::fill(to + hi * s.ci, to + row, 0.0f);
     }
   }
+  return {copy, b.height * row, row, s.ci};
 }
 
 // dst[i] = part[0][i] + part[1][i] + ..., in this order, for `parts` arrays of `size` floats lying behind each other.

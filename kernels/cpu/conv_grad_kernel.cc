@@ -7,7 +7,9 @@
 //
 // A tile of up to 12 input channels by two vectors of output channels stays in registers while pixels pass by. For
 // a tap, a row of the output has one range of pixels whose input lies inside the image, so borders cost nothing.
-// Where input channels are few (< 16) the taps are first copied into columns, and tap and channel count as one.
+// Where input channels are few (< 16), or output channels fill but one vector, a tile takes rows of dw of any tap, and
+// up to 24 of them: the part of the image that a block of pixels sees is copied with zeros around it, so that all taps
+// see the same pixels. So it is where no window leaves the image, and nothing need be copied.
 //
 // The rows of all images are cut into parts, by shape alone. Each part has a copy of dw in the workspace, summed in
 // fixed order at the end; a part runs through its rows in blocks that stay in the cache while all tiles visit them.
@@ -25,6 +27,7 @@
 #define HWY_TARGET_INCLUDE "ingot/kernels/cpu/conv_grad_kernel.cc"
 #include "hwy/foreach_target.h"
 // After foreach_target.h:
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "ingot/kernels/cpu/conv_common-inl.h"
 
@@ -35,7 +38,6 @@ namespace {
 
 constexpr int64_t kMaxParts = 32;
 constexpr int64_t kMaxPartials = int64_t{4} << 20;  // floats of all parts
-constexpr int64_t kMaxColumn = 1024;
 constexpr int64_t kShortRun = 16;
 
 int64_t KernelSize(const ConvShape& s) { return s.kh * s.kw * (s.c / s.groups) * s.k; }
@@ -58,7 +60,7 @@ namespace {
 
 constexpr int kTile = kLanes >= 16 ? 12 : 6;
 constexpr int64_t kPanel = 2 * kLanes;
-constexpr int64_t kColumns = 16384;     // floats of columns on the stack
+constexpr int64_t kCopied = 16384;      // floats of a copy on the stack
 constexpr int64_t kCacheBlock = 49152;  // floats of x and dy that all tiles visit before the next block
 
 // Output rows [q0, q1) of all images, seen through one tap.
@@ -150,13 +152,13 @@ int64_t CountTiles(int64_t rows) {
   return count;
 }
 
-// One part by one range of units; a unit is a (group, tap, panel), with columns a (group, panel).
+// One part by one range of tiles.
 struct Job {
   const ConvShape* s;
   const float* x;
   const float* dy;
   float* out;            // dw or the part's copy of it
-  int64_t q0, q1;        // output rows of the part
+  int64_t q0, q1;        // output rows or blocks of the part
   int64_t tile0, tile1;  // tiles of the job, counted over groups, taps, then tiles of rows
 };
 
@@ -177,9 +179,9 @@ void RunJob(const Job& job) {
   const int64_t ci = s.c / s.groups, co = s.k / s.groups, taps = s.kh * s.kw, tiles = CountTiles(ci);
   // Enough pixels to pay for bringing dw in and out, and for a panel of dy, packed where its rows lie far apart.
   const int64_t wanted = std::max(kCacheBlock / (s.ow * s.k + s.stride_h * s.w * s.c), (255 + s.ow) / s.ow);
-  const int64_t block = std::max<int64_t>(1, std::min(wanted, kColumns / kPanel / s.ow));
-  const bool pack = block * s.ow * kPanel <= kColumns && (s.k > 64 || co % kPanel != 0) && taps * tiles >= 8;
-  alignas(64) float packed[kColumns];
+  const int64_t block = std::max<int64_t>(1, std::min(wanted, kCopied / kPanel / s.ow));
+  const bool pack = block * s.ow * kPanel <= kCopied && (s.k > 64 || co % kPanel != 0) && taps * tiles >= 8;
+  alignas(64) float packed[kCopied];
   for (int64_t q = job.q0; q < job.q1; q += block) {
     const int64_t end = std::min(job.q1, q + block), pixels = (end - q) * s.ow;
     Rows r = {MakeWindows(s), q, end, 0, 0, pack ? kPanel : s.k, pack ? q : 0};
@@ -205,25 +207,155 @@ void RunJob(const Job& job) {
   }
 }
 
-void RunColumnJob(const Job& job) {
+// The rows of dw, one for each tap and input channel, are cut into tiles. A tile lies within one run of taps side by
+// side, so that its values of x do too, if runs are long enough; else it takes rows as they come.
+struct Cut {
+  int64_t run;     // rows of a run
+  int64_t line;    // rows that are cut alike
+  int64_t height;  // rows of a tile
+  int64_t tiles;   // of a line
+  int64_t count;   // of all lines
+
+  Cut(const ConvShape& s, bool side_by_side) {
+    constexpr int64_t kUnit = kTile / 3;
+    const int64_t ci = s.c / s.groups, rows = s.kh * s.kw * ci, most = s.k / s.groups <= kLanes ? 2 * kTile : kTile;
+    run = side_by_side ? s.kw * ci : ci;
+    line = run < most ? rows : run;
+    tiles = (line - 1) / most + 1;
+    height = std::min(most, ((line - 1) / tiles / kUnit + 1) * kUnit);
+    tiles = (line - 1) / height + 1;
+    count = rows / line * tiles;
+  }
+};
+
+// Whether the taps of a row of the kernel lie side by side.
+bool SideBySide(const ConvShape& s, const Blocks& blocks) {
+  return s.kw == 1 || (s.dilation_w == 1 && (blocks.padded || s.groups == 1));
+}
+
+// Whether it pays to work in blocks, and dy can be packed where it must be.
+bool InBlocks(const ConvShape& s, const Blocks& blocks) {
+  const int64_t ci = s.c / s.groups, co = s.k / s.groups;
+  const bool pays = ci < kShortRun || co <= kLanes || (!blocks.padded && s.kw > 1);
+  return pays && blocks.cols > 0 && (co % kLanes == 0 || blocks.pixels() * kPanel <= kCopied);
+}
+
+// The pixels of a block, as a tile meets them.
+struct Pixels {
+  int64_t images, rows, cols;
+  int64_t x_image, x_row, x_pixel, y_image, y_row, y_pixel;
+};
+
+// `x` of tile row i is x[offset[i]], or x[i] if they lie side by side.
+template <int kM, int kVectors, bool kSideBySide>
+HWY_NOINLINE void RunWindows(const Pixels& p, const float* x, const int64_t* offset, const float* dy, const Target& t) {
+  const D d;
+  V acc[kM][kVectors];
+  HWY_UNROLL(24)
+  for (int i = 0; i < kM; ++i) {
+    HWY_UNROLL(2)
+    for (int v = 0; v < kVectors; ++v)
+      acc[i][v] = t.first || i >= t.rows ? hn::Zero(d) : LoadUpTo(t.out + i * t.k + v * kLanes, t.valid - v * kLanes);
+  }
+  for (int64_t n = 0; n < p.images; ++n) {
+    for (int64_t r = 0; r < p.rows; ++r) {
+      const float* a = x + n * p.x_image + r * p.x_row;
+      const float* b = dy + n * p.y_image + r * p.y_row;
+      for (int64_t j = 0; j < p.cols; ++j, a += p.x_pixel, b += p.y_pixel) {
+        V bv[kVectors];
+        HWY_UNROLL(2)
+        for (int v = 0; v < kVectors; ++v) bv[v] = hn::LoadU(d, b + v * kLanes);
+        HWY_UNROLL(24)
+        for (int i = 0; i < kM; ++i) {
+          const V av = hn::Set(d, kSideBySide ? a[i] : a[offset[i]]);
+          HWY_UNROLL(2)
+          for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::MulAdd(av, bv[v], acc[i][v]);
+        }
+      }
+    }
+  }
+  HWY_UNROLL(24)
+  for (int i = 0; i < kM; ++i) {
+    if (i >= t.rows) break;
+    HWY_UNROLL(2)
+    for (int v = 0; v < kVectors; ++v) StoreUpTo(acc[i][v], t.out + i * t.k + v * kLanes, t.valid - v * kLanes);
+  }
+}
+
+template <int kM, int kVectors>
+HWY_INLINE void RunWindows(bool side_by_side, const Pixels& p, const float* x, const int64_t* offset, const float* dy,
+                           const Target& t) {
+  if (side_by_side) return RunWindows<kM, kVectors, true>(p, x + offset[0], offset, dy, t);
+  return RunWindows<kM, kVectors, false>(p, x, offset, dy, t);
+}
+
+// `units` of rows: thirds of kTile.
+HWY_INLINE void RunWindowsOfSize(int64_t units, bool side_by_side, const Pixels& p, const float* x,
+                                 const int64_t* offset, const float* dy, const Target& t) {
+  constexpr int kUnit = kTile / 3;
+  if (t.valid > kLanes) {
+    if (units == 3) return RunWindows<3 * kUnit, 2>(side_by_side, p, x, offset, dy, t);
+    if (units == 2) return RunWindows<2 * kUnit, 2>(side_by_side, p, x, offset, dy, t);
+    return RunWindows<kUnit, 2>(side_by_side, p, x, offset, dy, t);
+  }
+  if (units == 6) return RunWindows<6 * kUnit, 1>(side_by_side, p, x, offset, dy, t);
+  if (units == 5) return RunWindows<5 * kUnit, 1>(side_by_side, p, x, offset, dy, t);
+  if (units == 4) return RunWindows<4 * kUnit, 1>(side_by_side, p, x, offset, dy, t);
+  if (units == 3) return RunWindows<3 * kUnit, 1>(side_by_side, p, x, offset, dy, t);
+  if (units == 2) return RunWindows<2 * kUnit, 1>(side_by_side, p, x, offset, dy, t);
+  return RunWindows<kUnit, 1>(side_by_side, p, x, offset, dy, t);
+}
+
+void RunBlocks(const Job& job, const Blocks& blocks) {
   const ConvShape& s = *job.s;
-  const int64_t ci = s.c / s.groups, co = s.k / s.groups, rows = s.kh * s.kw * ci, ld = (rows + 3) / 4 * 4,
-                tiles = CountTiles(ld);
-  const int64_t block = std::min<int64_t>(256, kColumns / ld);
-  alignas(64) float col[kColumns + kLanes];
   const Windows windows = MakeWindows(s);
-  for (int64_t g = job.tile0 / tiles; g * tiles < job.tile1; ++g) {
-    for (int64_t px = job.q0 * s.ow; px < job.q1 * s.ow; px += block) {
-      const int64_t count = std::min(block, job.q1 * s.ow - px);
-      FillColumns(windows, job.x + g * ci, px, count, col, ld);
-      for (int64_t i = 0; i < count; ++i) std::fill(col + i * ld + rows, col + (i + 1) * ld, 0.0f);
-      const Rows r = {{1, count, ld, ld, 1, count, 1, 1, 1, 1, 1, 1, 0, 0}, 0, 1, 0, 0, s.k, 0};
-      for (int64_t index = std::max(job.tile0, g * tiles); index < std::min(job.tile1, (g + 1) * tiles); ++index) {
-        const int64_t row = TileStart(index % tiles, ld), m = TileSize(row, ld);
-        for (int64_t o = 0; o < co; o += kPanel) {
-          const Target t = {job.out + row * s.k + g * co + o, s.k, std::min(m, rows - row), std::min(kPanel, co - o),
-                            px == job.q0 * s.ow};
-          RunTileOfSize(m, false, r, col + row, job.dy + px * s.k + g * co + o, t);
+  const int64_t ci = s.c / s.groups, co = s.k / s.groups;
+  const Cut cut(s, SideBySide(s, blocks));
+  const bool pack = co % kLanes != 0 || (s.k > 64 && cut.count >= 8 && blocks.pixels() * kPanel <= kCopied);
+  constexpr int64_t kUnit = kTile / 3;
+  alignas(64) float copy[kCopied], packed[kCopied];
+  int64_t offset[2 * kTile];
+  for (int64_t b = job.q0; b < job.q1; ++b) {
+    const Block block = BlockAt(blocks, windows, s.n, b);
+    // While a block is in work the next one is brought near.
+    Ahead next_x, next_dy;
+    if (b + 1 < job.q1) {
+      const Block next = BlockAt(blocks, windows, s.n, b + 1);
+      const int64_t times = job.tile1 - job.tile0;
+      next_x = AheadInImage(windows, next, job.x, times);
+      next_dy = Ahead(job.dy + ((next.n0 * s.oh + next.oh0) * s.ow + next.ow0) * s.k, next.n * next.oh * next.ow * s.k,
+                      times);
+    }
+    for (int64_t g = job.tile0 / cut.count; g * cut.count < job.tile1; ++g) {
+      const Source source = MakeSource(blocks, windows, block, job.x + g * ci, copy);
+      Pixels p = {
+          block.n,           block.oh,   block.ow, source.image, s.stride_h * source.row, s.stride_w * source.pixel,
+          s.oh * s.ow * s.k, s.ow * s.k, s.k};
+      if (pack) p.y_image = block.oh * block.ow * kPanel, p.y_row = block.ow * kPanel, p.y_pixel = kPanel;
+      const int64_t last = std::min(job.tile1, (g + 1) * cut.count) - g * cut.count;
+      for (int64_t o = 0; o < co; o += kPanel) {
+        const int64_t valid = std::min(kPanel, co - o);
+        const float* dy = job.dy + ((block.n0 * s.oh + block.oh0) * s.ow + block.ow0) * s.k + g * co + o;
+        if (pack) {
+          float* to = packed;
+          for (int64_t n = 0; n < block.n; ++n)
+            for (int64_t r = 0; r < block.oh; ++r)
+              for (int64_t j = 0; j < block.ow; ++j, to += kPanel)
+                for (int64_t v = 0; v < kPanel; v += kLanes)
+                  hn::Store(LoadUpTo(dy + ((n * s.oh + r) * s.ow + j) * s.k + v, valid - v), D(), to + v);
+          dy = packed;
+        }
+        for (int64_t i = std::max(job.tile0 - g * cut.count, int64_t{0}); i < last; ++i) {
+          const int64_t within = i % cut.tiles * cut.height, row = i / cut.tiles * cut.line + within;
+          const int64_t rows = std::min(cut.height, cut.line - within);
+          for (int64_t j = 0; j < cut.height; ++j) {
+            const int64_t at = row + std::min(j, rows - 1), c = at % ci, tap = at / ci;
+            offset[j] = tap / s.kw * s.dilation_h * source.row + tap % s.kw * s.dilation_w * source.pixel + c;
+          }
+          const bool side_by_side = rows == cut.height && cut.line == cut.run;
+          const Target t = {job.out + row * s.k + g * co + o, s.k, rows, valid, b == job.q0};
+          if (o == 0) next_x.Fetch(), next_dy.Fetch();
+          RunWindowsOfSize(cut.height / kUnit, side_by_side, p, source.x, offset, dy, t);
         }
       }
     }
@@ -231,14 +363,16 @@ void RunColumnJob(const Job& job) {
 }
 
 void GradKernel(ThreadPool& pool, const ConvShape& s, const float* x, const float* dy, float* dw, float* workspace) {
-  const int64_t size = KernelSize(s), rows = s.n * s.oh, parts = Parts(s);
+  const int64_t size = KernelSize(s), rows = s.n * s.oh;
   if (rows == 0) {
     std::memset(dw, 0, sizeof(float) * static_cast<size_t>(size));
     return;
   }
-  const int64_t ci = s.c / s.groups, taps = s.kh * s.kw;
-  const bool columns = ci < kShortRun && taps > 1 && taps * ci <= kMaxColumn;
-  const int64_t tiles = s.groups * (columns ? CountTiles((taps * ci + 3) / 4 * 4) : taps * CountTiles(ci));
+  const Blocks blocks(MakeWindows(s), s.n, kCopied);
+  const bool in_blocks = InBlocks(s, blocks);
+  const int64_t units = in_blocks ? blocks.count : rows, parts = std::min(Parts(s), units);
+  const int64_t tiles =
+      s.groups * (in_blocks ? Cut(s, SideBySide(s, blocks)).count : s.kh * s.kw * CountTiles(s.c / s.groups));
   const int64_t splits = parts >= 16 || Work(s) < 1000000 ? 1 : std::min(tiles, (15 + parts) / parts);
   pool.For(parts * splits, [&](int64_t i) HWY_ATTR {
     const int64_t part = i / splits, split = i % splits;
@@ -246,12 +380,12 @@ void GradKernel(ThreadPool& pool, const ConvShape& s, const float* x, const floa
                      x,
                      dy,
                      parts > 1 ? workspace + part * size : dw,
-                     rows * part / parts,
-                     rows * (part + 1) / parts,
+                     units * part / parts,
+                     units * (part + 1) / parts,
                      tiles * split / splits,
                      tiles * (split + 1) / splits};
-    if (columns) {
-      RunColumnJob(job);
+    if (in_blocks) {
+      RunBlocks(job, blocks);
     } else {
       RunJob(job);
     }

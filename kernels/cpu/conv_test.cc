@@ -225,6 +225,8 @@ TEST(Conv, ShapesOfRealNetworks) {
            Same(1, 28, 64, 64, 1),      Same(1, 15, 48, 50, 3),          Valid(1, 16, 3, 40, 4, 4),
            Same(2, 9, 20, 33, 3, 1, 2), Same(2, 9, 64, 64, 3, 1, 1, 32), Same(2, 9, 96, 64, 3, 2, 1, 2),
            Same(9, 31, 8, 3, 5),        Same(1, 64, 16, 16, 1),          Same(1, 40, 18, 6, 3),
+           Same(30, 7, 16, 16, 3),      Same(3, 32, 3, 16, 3),           Same(2, 33, 16, 40, 3, 2),
+           Same(2, 19, 48, 24, 3),      Same(2, 12, 32, 64, 3, 1, 1, 4), Valid(20, 11, 64, 40, 3),
        })
     if (!HasFailure()) Check(s, random);
 }
@@ -243,6 +245,9 @@ TEST(Conv, AwkwardShapes) {
            ConvShape{1, 6, 6, 12, 6, 6, 20, 3, 3, 1, 1, 1, 1, 4, 1, 1},      // few channels in a group
            ConvShape{1, 1, 500, 18, 1, 498, 70, 1, 3, 1, 1, 1, 1, 1, 0, 0},  // one row
            ConvShape{1, 500, 1, 18, 498, 1, 70, 3, 1, 1, 1, 1, 1, 1, 0, 0},  // one column
+           ConvShape{1, 6, 300, 48, 6, 300, 20, 5, 5, 1, 1, 1, 1, 1, 2, 2},  // rows too wide for one copy
+           ConvShape{1, 200, 6, 40, 200, 6, 16, 3, 3, 1, 1, 2, 2, 1, 2, 2},  // taps that do not lie side by side
+           ConvShape{1, 9, 9, 48, 9, 9, 16, 3, 3, 1, 1, 9, 9, 1, 9, 9},      // a window too large for a copy
            ConvShape{40, 1, 1, 67, 1, 1, 130, 1, 1, 1, 1, 1, 1, 1, 0, 0},    // a product of matrices
            ConvShape{2, 6, 6, 30, 6, 6, 30, 3, 3, 1, 1, 1, 1, 30, 1, 1},     // depthwise as groups
            ConvShape{2, 6, 6, 15, 6, 6, 45, 3, 3, 2, 1, 1, 1, 15, 4, 1},     // with three outputs each

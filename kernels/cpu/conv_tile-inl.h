@@ -4,7 +4,8 @@
 // registers (24 of 32 with AVX-512; 6 pixels, 12 of 16 registers, elsewhere). Each pixel has an address; a tap adds
 // one offset to all of them, and those that fall outside the image are led to a row of zeros, so that the loop over
 // channels knows nothing of borders. A tap outside for all pixels is left out. The order of the sum is taps, then
-// channels, ascending, whatever the size of the tile. Included once for each SIMD target.
+// channels, ascending, whatever the size of the tile. Where windows lie inside of what is read (RunSpots) a pixel is one
+// address and a tile up to 24 pixels by one vector, or 12 by two. Included once for each SIMD target.
 #if defined(INGOT_KERNELS_CPU_CONV_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef INGOT_KERNELS_CPU_CONV_TILE_INL_H_
 #undef INGOT_KERNELS_CPU_CONV_TILE_INL_H_
@@ -12,6 +13,7 @@
 #define INGOT_KERNELS_CPU_CONV_TILE_INL_H_
 #endif
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -47,19 +49,23 @@ struct Panel {
   bool stream;  // write around the caches: y is aligned, `valid` whole vectors
 };
 
+// acc[i] += sum over c of p[i][c] * w[c]
 template <int kPixels, int kVectors>
-HWY_INLINE void Accumulate(const float* const* p, int64_t ci, const float* w, int64_t ld, V (&acc)[kPixels][kVectors]) {
+HWY_INLINE void Accumulate(const float* const* p, int64_t from, int64_t to, const float* w, int64_t ld,
+                           V (&acc)[kPixels][kVectors]) {
   const D d;
-  constexpr int kUnroll = kVectors == 1 ? 4 : kTile == 12 ? 2 : 1;  // as registers allow
-  int64_t c = 0;
-  for (; c + kUnroll <= ci; c += kUnroll, w += kUnroll * ld) {
+  constexpr int kUnroll = kVectors == 1 ? (kTile == 12 || kPixels <= 6 ? 4 : 2)
+                          : kTile == 12 ? 2
+                                        : 1;  // as registers allow
+  int64_t c = from;
+  for (; c + kUnroll <= to; c += kUnroll, w += kUnroll * ld) {
     V b[kUnroll][kVectors];
     HWY_UNROLL(4)
     for (int u = 0; u < kUnroll; ++u) {
       HWY_UNROLL(2)
       for (int v = 0; v < kVectors; ++v) b[u][v] = hn::LoadU(d, w + u * ld + v * kLanes);
     }
-    HWY_UNROLL(12)
+    HWY_UNROLL(24)
     for (int i = 0; i < kPixels; ++i) {
       const float* a = p[i] + c;
       HWY_UNROLL(4)
@@ -70,15 +76,36 @@ HWY_INLINE void Accumulate(const float* const* p, int64_t ci, const float* w, in
       }
     }
   }
-  for (; c < ci; ++c, w += ld) {
+  for (; c < to; ++c, w += ld) {
     V b[kVectors];
     HWY_UNROLL(2)
     for (int v = 0; v < kVectors; ++v) b[v] = hn::LoadU(d, w + v * kLanes);
-    HWY_UNROLL(12)
+    HWY_UNROLL(24)
     for (int i = 0; i < kPixels; ++i) {
       const V x = hn::Set(d, p[i][c]);
       HWY_UNROLL(2)
       for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::MulAdd(x, b[v], acc[i][v]);
+    }
+  }
+}
+
+template <int kPixels, int kVectors>
+HWY_INLINE void Store(const V (&acc)[kPixels][kVectors], float* const* to, int count, const Panel& panel) {
+  const D d;
+  const V zero = hn::Zero(d);
+  HWY_UNROLL(24)
+  for (int i = 0; i < kPixels; ++i) {
+    if (i >= count) break;
+    float* y = to[i] + panel.y_offset;
+    HWY_UNROLL(2)
+    for (int v = 0; v < kVectors; ++v) {
+      V r = acc[i][v];
+      if (panel.relu) r = hn::IfThenElse(hn::Lt(r, zero), zero, r);
+      if (panel.stream) {
+        hn::Stream(r, d, y + v * kLanes);
+      } else {
+        StoreUpTo(r, y + v * kLanes, panel.valid - v * kLanes);
+      }
     }
   }
 }
@@ -89,7 +116,7 @@ HWY_NOINLINE void RunTile(const Windows& s, const Tile& t, const Panel& panel) {
   const hn::CappedTag<int64_t, 8> di;
   constexpr int kStep = static_cast<int>(hn::MaxLanes(hn::CappedTag<int64_t, 8>()));
   V acc[kPixels][kVectors];
-  HWY_UNROLL(12)
+  HWY_UNROLL(24)
   for (int i = 0; i < kPixels; ++i) {
     HWY_UNROLL(2)
     for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::LoadU(d, panel.bias + v * kLanes);
@@ -114,25 +141,10 @@ HWY_NOINLINE void RunTile(const Windows& s, const Tile& t, const Panel& panel) {
         hn::Store(at, di, bytes);
         std::memcpy(address + i, bytes, sizeof bytes);
       }
-      if (any) Accumulate<kPixels, kVectors>(address, s.ci, weights, panel.ld, acc);
+      if (any) Accumulate<kPixels, kVectors>(address, 0, s.ci, weights, panel.ld, acc);
     }
   }
-  const V zero = hn::Zero(d);
-  HWY_UNROLL(12)
-  for (int i = 0; i < kPixels; ++i) {
-    if (i >= t.count) break;
-    float* y = t.y[i] + panel.y_offset;
-    HWY_UNROLL(2)
-    for (int v = 0; v < kVectors; ++v) {
-      V r = acc[i][v];
-      if (panel.relu) r = hn::IfThenElse(hn::Lt(r, zero), zero, r);
-      if (panel.stream) {
-        hn::Stream(r, d, y + v * kLanes);
-      } else {
-        StoreUpTo(r, y + v * kLanes, panel.valid - v * kLanes);
-      }
-    }
-  }
+  Store<kPixels, kVectors>(acc, t.y, t.count, panel);
 }
 
 template <int kPixels>
@@ -149,6 +161,56 @@ HWY_INLINE void RunTileOfAnySize(const Windows& s, const Tile& t, const Panel& p
   if (t.count > kTile / 3) return RunTile<kTile * 2 / 3>(s, t, panel);
   if (t.count > 1) return RunTile<kTile / 3>(s, t, panel);
   return RunTile<1>(s, t, panel);
+}
+
+// Pixels whose windows lie inside of what is read, so that only their first address is needed.
+constexpr int kSpots = 2 * kTile;
+struct Spots {
+  const float* x[kSpots];  // the window's first pixel
+  float* y[kSpots];
+  int count;  // the last one is repeated behind it
+};
+
+// How their windows are read: `rows` by `columns` runs of `run` floats, one behind the other in the weights. The taps
+// of a row are one run if they lie side by side.
+struct Runs {
+  int64_t rows, columns, run;
+  int64_t row, column;  // floats from one to the next
+};
+
+template <int kPixels, int kVectors>
+HWY_NOINLINE void RunSpots(const Runs& runs, const float* const* x, float* const* y, int count, const Panel& panel) {
+  const D d;
+  V acc[kPixels][kVectors];
+  HWY_UNROLL(24)
+  for (int i = 0; i < kPixels; ++i) {
+    HWY_UNROLL(2)
+    for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::LoadU(d, panel.bias + v * kLanes);
+  }
+  const float* w = panel.w;
+  for (int64_t r = 0; r < runs.rows; ++r) {
+    for (int64_t c = 0; c < runs.columns; ++c, w += runs.run * panel.ld) {
+      const int64_t from = r * runs.row + c * runs.column;
+      Accumulate<kPixels, kVectors>(x, from, from + runs.run, w, panel.ld, acc);
+    }
+  }
+  Store<kPixels, kVectors>(acc, y, count, panel);
+}
+
+template <int kMost, int kVectors>
+HWY_INLINE void RunSpotsOfAnySize(const Runs& runs, const float* const* x, float* const* y, int count,
+                                  const Panel& panel) {
+  if (count > kMost * 2 / 3) return RunSpots<kMost, kVectors>(runs, x, y, count, panel);
+  if (count > kMost / 3) return RunSpots<kMost * 2 / 3, kVectors>(runs, x, y, count, panel);
+  if (count > 1) return RunSpots<kMost / 3, kVectors>(runs, x, y, count, panel);
+  return RunSpots<1, kVectors>(runs, x, y, count, panel);
+}
+
+// One vector of channels leaves registers for twice the pixels.
+HWY_INLINE void RunSpotsOfAnySize(const Runs& runs, const Spots& spots, const Panel& panel) {
+  if (panel.valid <= kLanes) return RunSpotsOfAnySize<kSpots, 1>(runs, spots.x, spots.y, spots.count, panel);
+  for (int i = 0; i < spots.count; i += kTile)
+    RunSpotsOfAnySize<kTile, 2>(runs, spots.x + i, spots.y + i, std::min(kTile, spots.count - i), panel);
 }
 
 }  // namespace
