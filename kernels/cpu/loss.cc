@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: MIT
 //
 // Elementwise losses, the reduction of losses to one number, and penalties on weights, with their gradients. Formulas
-// are in kernels/losses.h. A row's loss is summed in eight lanes of float over blocks of 512 and in double across
-// blocks; sums over a batch are double throughout.
+// are in kernels/losses-inl.h. Elementwise losses are compiled once for each SIMD target; where a row has one element,
+// vectors run over rows. A row's loss is summed in floats over blocks of 4096 and in double across blocks; sums over a
+// batch are double throughout.
 #include <cmath>
 
 #include "ingot/kernels/cpu/cpu.h"
-#include "ingot/kernels/cpu/scalar.h"
+#include "ingot/kernels/cpu/targets.h"  // before Highway
 #include "ingot/kernels/cpu/tiles.h"
 #include "ingot/kernels/losses.h"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ingot/kernels/cpu/loss.cc"
+#include "hwy/foreach_target.h"
+#include "ingot/kernels/cpu/vector-inl.h"
+#include "ingot/kernels/losses-inl.h"
+
+#ifndef INGOT_KERNELS_CPU_LOSS_ONCE  // shared by the targets
+#define INGOT_KERNELS_CPU_LOSS_ONCE
 namespace ingot::cpu {
 namespace {
 
@@ -32,23 +41,30 @@ bool AllZeroOrOne(const Operand& truth) {
 
 struct Labels {  // t as the formula wants it
   float scale = 1, shift = 0;
-  Scalar operator()(float t) const { return Scalar(t * scale + shift); }
 };
 
 Labels LabelsOf(const LossAttrs& attrs, const Operand& truth) {
   return attrs.zero_is_minus && AllZeroOrOne(truth) ? Labels{2, -1} : Labels{};
 }
 
+}  // namespace
+}  // namespace ingot::cpu
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace ingot::cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
 template <class Formula>
 double RowSum(const float* truth, const float* pred, int64_t n, Labels label, const float* p) {
-  constexpr int64_t kBlock = 512;
+  constexpr int64_t kBlock = 4096;
+  const Num scale(label.scale), shift(label.shift);
   double sum = 0;
-  for (int64_t at = 0; at < n; at += kBlock) {
-    float lane[8] = {};
-    for (int64_t i = at, end = std::min(n, at + kBlock); i < end; ++i)
-      lane[i & 7] += Formula::Value(label(truth[i]), Scalar(pred[i]), p).v;
-    for (const float part : lane) sum += static_cast<double>(part);
-  }
+  for (int64_t at = 0; at < n; at += kBlock)
+    sum += static_cast<double>(Sum(
+        std::min(kBlock, n - at), [&](Num t, Num q) HWY_ATTR { return Formula::Value(t * scale + shift, q, p); },
+        truth + at, pred + at));
   return sum;
 }
 
@@ -60,7 +76,14 @@ void LossOf(const Call& call) {
   float* loss = call.out[0].f();                                // (rows)
   const Labels label = LabelsOf(attrs, call.in[0]);
   const double over = attrs.sum ? 1.0 : 1.0 / static_cast<double>(n);
-  ForTiles(call, rows, n, [&, n = n](int64_t, int64_t first, int64_t last) {
+  ForTiles(call, rows, n, [&, n = n](int64_t, int64_t first, int64_t last) HWY_ATTR {
+    if (n == 1) {
+      const Num scale(label.scale), shift(label.shift);
+      return Map(
+          last - first, loss + first,
+          [&](Num t, Num q) HWY_ATTR { return Formula::Value(t * scale + shift, q, attrs.p); }, truth + first,
+          pred + first);
+    }
     for (int64_t r = first; r < last; ++r)
       loss[r] = static_cast<float>(over * RowSum<Formula>(truth + r * n, pred + r * n, n, label, attrs.p));
   });
@@ -74,12 +97,15 @@ void LossGradOf(const Call& call) {
   const float* dloss = call.in[2].f();                          // (rows)
   float* dpred = call.out[0].f();                               // (rows, n)
   const Labels label = LabelsOf(attrs, call.in[0]);
-  const float over = attrs.sum ? 1.0f : 1.0f / static_cast<float>(n);
-  ForTiles(call, rows, n, [&, n = n](int64_t, int64_t first, int64_t last) {
+  const Num scale(label.scale), shift(label.shift), over(attrs.sum ? 1.0f : 1.0f / static_cast<float>(n));
+  const auto slope = [&](Num d, Num t, Num q)
+                         HWY_ATTR { return d * over * Formula::Slope(t * scale + shift, q, attrs.p); };
+  ForTiles(call, rows, n, [&, n = n](int64_t, int64_t first, int64_t last) HWY_ATTR {
+    if (n == 1) return Map(last - first, dpred + first, slope, dloss + first, truth + first, pred + first);
     for (int64_t r = first; r < last; ++r) {
-      const float d = dloss[r] * over;
-      for (int64_t i = r * n; i < (r + 1) * n; ++i)
-        dpred[i] = d * Formula::Slope(label(truth[i]), Scalar(pred[i]), attrs.p).v;
+      const Num d(dloss[r]);
+      Map(
+          n, dpred + r * n, [&](Num t, Num q) HWY_ATTR { return slope(d, t, q); }, truth + r * n, pred + r * n);
     }
   });
 }
@@ -94,6 +120,22 @@ constexpr KernelFn kLossGrads[] = {
     INGOT_LOSSES(X)
 #undef X
 };
+
+void RunElementLoss(const Call& call) { kLosses[call.as<LossAttrs>().formula](call); }
+void RunElementLossGrad(const Call& call) { kLossGrads[call.as<LossAttrs>().formula](call); }
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace ingot::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ingot::cpu {
+HWY_EXPORT(RunElementLoss);
+HWY_EXPORT(RunElementLossGrad);
+
+namespace {
 
 // The inputs of a reduction behind the first: weights and mask, each repeated over so many consecutive losses.
 struct Factor {
@@ -142,8 +184,14 @@ double ReductionScale(const ReductionAttrs& attrs, const Factors& factors, const
 
 }  // namespace
 
-void ElementLoss(const Call& call) { kLosses[call.as<LossAttrs>().formula](call); }
-void ElementLossGrad(const Call& call) { kLossGrads[call.as<LossAttrs>().formula](call); }
+void ElementLoss(const Call& call) {
+  ChosenTargets();
+  HWY_DYNAMIC_DISPATCH(RunElementLoss)(call);
+}
+void ElementLossGrad(const Call& call) {
+  ChosenTargets();
+  HWY_DYNAMIC_DISPATCH(RunElementLossGrad)(call);
+}
 
 size_t LossReduceWorkspace(const Call& call) { return SumWorkspace<3>(call.in[0].count()); }
 void LossReduce(const Call& call) {
@@ -201,3 +249,4 @@ void PenaltyGrad(const Call& call) {
 }
 
 }  // namespace ingot::cpu
+#endif  // HWY_ONCE
