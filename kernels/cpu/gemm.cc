@@ -140,7 +140,87 @@ void ReduceRow(const Job& job, int64_t i) {
   }
 }
 
+// A product with one column is one of a matrix and a vector: of B's panel all but one column would be zeros.
+constexpr int64_t kVectorRows = 4;
+
+void FinishRow(const GemmArgs& g, int64_t row, float sum) {
+  float* c = g.c + row * g.ldc;
+  if (g.accumulate) sum = *c + sum;
+  if (g.bias != nullptr) sum += *g.bias;
+  *c = g.relu && sum < 0 ? 0 : sum;
+}
+
+// Rows [row, row + R) of A, each times b.
+template <int R>
+HWY_INLINE void RowsTimesVector(const GemmArgs& g, int64_t row) {
+  const F32 d;
+  Vec sum[R];
+  INGOT_UNROLL
+  for (int r = 0; r < R; ++r) sum[r] = hn::Zero(d);
+  const float* a = g.a + row * g.lda;
+  int64_t p = 0;
+  for (; p + kLanes <= g.k; p += kLanes) {
+    const Vec b = hn::LoadU(d, g.b + p);
+    INGOT_UNROLL
+    for (int r = 0; r < R; ++r) sum[r] = hn::MulAdd(hn::LoadU(d, a + r * g.lda + p), b, sum[r]);
+  }
+  if (p < g.k) {
+    const Vec b = LoadSome(g.b + p, g.k - p);
+    INGOT_UNROLL
+    for (int r = 0; r < R; ++r) sum[r] = hn::MulAdd(LoadSome(a + r * g.lda + p, g.k - p), b, sum[r]);
+  }
+  for (int r = 0; r < R; ++r) FinishRow(g, row + r, hn::GetLane(hn::SumOfLanes(d, sum[r])));
+}
+
+// The same for A transposed: V vectors of rows from `row` on, the last with `last` lanes.
+template <int V>
+HWY_INLINE void ColumnsTimesVector(const GemmArgs& g, int64_t row, int64_t last) {
+  const F32 d;
+  Vec sum[V];
+  INGOT_UNROLL
+  for (int v = 0; v < V; ++v) sum[v] = hn::Zero(d);
+  const float* a = g.a + row;
+  for (int64_t p = 0; p < g.k; ++p, a += g.lda) {
+    const Vec b = hn::Set(d, g.b[p]);
+    INGOT_UNROLL
+    for (int v = 0; v < V; ++v) {
+      const Vec x = v + 1 < V || last == kLanes ? hn::LoadU(d, a + v * kLanes) : LoadSome(a + v * kLanes, last);
+      sum[v] = hn::MulAdd(x, b, sum[v]);
+    }
+  }
+  HWY_ALIGN float sums[V * kLanes];
+  for (int v = 0; v < V; ++v) hn::Store(sum[v], d, sums + v * kLanes);
+  for (int64_t i = 0; i < (V - 1) * kLanes + last; ++i) FinishRow(g, row + i, sums[i]);
+}
+
+bool IsTimesVector(const GemmArgs& g, const GemmPlan& plan) {
+  return g.n == 1 && (g.trans_b || g.ldb == 1) && (!g.trans_a || plan.serial);  // long sums are split by RunGemm
+}
+
+void TimesVector(ThreadPool& pool, const GemmArgs& g) {
+  if (g.trans_a) {
+    int64_t i = 0;
+    for (; i + 4 * kLanes <= g.m; i += 4 * kLanes) ColumnsTimesVector<4>(g, i, kLanes);
+    for (; i < g.m; i += kLanes) ColumnsTimesVector<1>(g, i, std::min(kLanes, g.m - i));
+    return;
+  }
+  const int64_t task = RoundUp(std::max<int64_t>(1, 65536 / std::max<int64_t>(1, g.k)), kVectorRows);
+  const auto rows = [&](int64_t t) HWY_ATTR {
+    const int64_t end = std::min(g.m, (t + 1) * task);
+    int64_t i = t * task;
+    for (; i + kVectorRows <= end; i += kVectorRows) RowsTimesVector<kVectorRows>(g, i);
+    for (; i < end; ++i) RowsTimesVector<1>(g, i);
+  };
+  const int64_t tasks = Ceil(g.m, task);
+  if (tasks < 4) {
+    for (int64_t t = 0; t < tasks; ++t) rows(t);
+  } else {
+    pool.For(tasks, rows);
+  }
+}
+
 void RunGemm(ThreadPool& pool, const GemmArgs& g, const GemmPlan& plan, float* workspace) {
+  if (IsTimesVector(g, plan)) return TimesVector(pool, g);
   const bool whole = plan.pack == PackB::kWhole;
   Job job = {g, plan, workspace, workspace + (whole ? g.k * plan.packed_n : 0), false};
   job.stream = !g.accumulate && plan.splits == 1 && g.k <= plan.kc && g.m * g.n >= kStreamFloats &&
