@@ -13,8 +13,8 @@
 // REQUIRES: sizes, strides, dilations and groups at least 1 (n may be 0), paddings at least 0, groups divides c
 // and k. Nothing else: kernels larger than the image and strides larger than the kernel are fine.
 //
-// Large convolutions of 3x3 with stride 1 go by Winograd's algorithm (winograd.h), chosen by shape alone; an infinity or
-// NaN then reaches the whole tile of 4x4 outputs around it.
+// Large convolutions of 3x3 with stride 1 go by Winograd's algorithm (winograd.h), chosen by shape alone; an infinity
+// or NaN then reaches the whole tile of 4x4 outputs around it.
 //
 // Threads: every function may be called from any thread. The order of every sum is fixed by the shape alone, so
 // the bits do not depend on the number of threads; they may differ between SIMD targets. Nothing is allocated.

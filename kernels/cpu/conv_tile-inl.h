@@ -4,8 +4,8 @@
 // registers (24 of 32 with AVX-512; 6 pixels, 12 of 16 registers, elsewhere). Each pixel has an address; a tap adds
 // one offset to all of them, and those that fall outside the image are led to a row of zeros, so that the loop over
 // channels knows nothing of borders. A tap outside for all pixels is left out. The order of the sum is taps, then
-// channels, ascending, whatever the size of the tile. Where windows lie inside of what is read (RunSpots) a pixel is one
-// address and a tile up to 24 pixels by one vector, or 12 by two. Included once for each SIMD target.
+// channels, ascending, whatever the size of the tile. Where windows lie inside of what is read (RunSpots) a pixel is
+// one address and a tile up to 24 pixels by one vector, or 12 by two. Included once for each SIMD target.
 #if defined(INGOT_KERNELS_CPU_CONV_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef INGOT_KERNELS_CPU_CONV_TILE_INL_H_
 #undef INGOT_KERNELS_CPU_CONV_TILE_INL_H_
