@@ -81,7 +81,7 @@ constexpr int64_t kBatch = 128;
 std::vector<Spec> Specs() {
   std::vector<Spec> all;
   const auto gemm = [&](const char* name, int64_t m, int64_t k, int64_t n) {
-    all.push_back({name, Kernel::kGemm, {{m, k}, {k, n}, {n}}, {{m, n}}, GemmAttrs{false, false, false}});
+    all.push_back({name, Kernel::kGemm, {{m, k}, {k, n}, {n}}, {{m, n}}, GemmAttrs{false, false, {}}});
   };
   gemm("Gemm/128x784x64", kBatch, 784, 64);
   gemm("Gemm/512x512x512", 512, 512, 512);
@@ -93,7 +93,7 @@ std::vector<Spec> Specs() {
     ConvAttrs attrs;
     all.push_back({input, Kernel::kConv2DGradInput, {y, w}, {x}, attrs});
     all.push_back({kernel, Kernel::kConv2DGradKernel, {x, y}, {w}, attrs});
-    attrs.relu = true;
+    attrs.epilogue.slope = 0;
     all.push_back({forward, Kernel::kConv2D, {x, w, {k}}, {y}, attrs});
   };
   conv("Conv3x3/28x28x1to64", "Conv3x3GradInput/28x28x1to64", "Conv3x3GradKernel/28x28x1to64", 28, 1, 64);

@@ -70,13 +70,27 @@ struct AxisAttrs {
   int32_t axis;
 };
 
+// What a product or convolution does to each sum before it writes it, k being the output channel:
+//   y = act(sum * scale[k] + shift[k] + residual)        act(v) = min(v < 0 ? slope * v : v, limit)
+// The third input is scale and shift (2, K) if `scaled`; else the bias (K), if there is one.
+struct EpilogueAttrs {
+  bool scaled = false;
+  bool residual = false;       // the last input, of y's shape
+  bool residual_last = false;  // it is added behind act, not before
+  float slope = 1;
+  float limit = std::numeric_limits<float>::infinity();
+
+  bool activated() const { return slope != 1 || limit < std::numeric_limits<float>::infinity(); }
+};
+
 struct GemmAttrs {
-  bool trans_a, trans_b, relu;
-};  // c (m, n) = a (m, k) b (k, n); bias (n)
+  bool trans_a, trans_b;
+  EpilogueAttrs epilogue;
+};  // c (m, n) = a (m, k) b (k, n)
 
 struct ConvAttrs {  // x (N, H, W, C), w (KH, KW, C / groups, K), y (N, OH, OW, K)
   int32_t stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1, groups = 1, pad_top = 0, pad_left = 0;
-  bool relu = false;
+  EpilogueAttrs epilogue{};
 };
 
 struct PoolAttrs {

@@ -14,6 +14,16 @@ constexpr const char* kNames[] = {
 
 const char* Name(Kernel kernel) { return kNames[static_cast<size_t>(kernel)]; }
 
+EpilogueAttrs* EpilogueOf(Kernel kernel, Attrs& attrs) {
+  if (kernel == Kernel::kGemm) return &attrs.as<GemmAttrs>().epilogue;
+  if (kernel == Kernel::kConv2D || kernel == Kernel::kDepthwise) return &attrs.as<ConvAttrs>().epilogue;
+  return nullptr;
+}
+
+const EpilogueAttrs* EpilogueOf(Kernel kernel, const Attrs& attrs) {
+  return EpilogueOf(kernel, const_cast<Attrs&>(attrs));
+}
+
 // Two operations for each multiplication and addition of a product; one for each element elsewhere, where what
 // counts is the traffic: every operand once.
 Cost CostOf(Kernel kernel, const Call& call) {

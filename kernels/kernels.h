@@ -36,12 +36,12 @@ namespace ingot {
   X(SoftmaxGrad)         /* y, dy -> dx                            AxisAttrs, in place              */                 \
   X(LogSoftmax)          /* x -> y                                 AxisAttrs, in place              */                 \
   X(LogSoftmaxGrad)      /* y, dy -> dx                            AxisAttrs, in place              */                 \
-  X(Gemm)                /* a, b [, bias] -> c                     GemmAttrs                        */                 \
+  X(Gemm)                /* a, b [, bias] [, residual] -> c        GemmAttrs; see EpilogueAttrs     */                 \
   X(ColumnSum)           /* x (rows, n) -> y (n)                                                    */                 \
-  X(Conv2D)              /* x, w [, bias] -> y                     ConvAttrs                        */                 \
+  X(Conv2D)              /* x, w [, bias] [, residual] -> y        ConvAttrs; in place of residual  */                 \
   X(Conv2DGradInput)     /* dy, w -> dx                            ConvAttrs                        */                 \
   X(Conv2DGradKernel)    /* x, dy -> dw                            ConvAttrs                        */                 \
-  X(Depthwise)           /* x, w [, bias] -> y                     ConvAttrs                        */                 \
+  X(Depthwise)           /* x, w [, bias] [, residual] -> y        ConvAttrs; in place of residual  */                 \
   X(DepthwiseGradInput)  /* dy, w -> dx                            ConvAttrs                        */                 \
   X(DepthwiseGradKernel) /* x, dy -> dw                           ConvAttrs                        */                  \
   X(MaxPool)             /* x -> y [, index]                       PoolAttrs                        */                 \
@@ -53,6 +53,7 @@ namespace ingot {
   X(BatchNormGrad) /* x, gamma, mean, rstd, dy [, beta or y] [, index] -> dx, dgamma, dbeta [, sums] [, dresidual]      \
                       BatchNormAttrs, in place: beta where relu follows at once, y where a residual or a pool is between */ \
   X(BatchNormInfer)   /* x, gamma, beta, mean, var -> y         NormAttrs, in place              */                    \
+  X(FoldNorm)         /* gamma, beta, mean, var [, bias] -> scale and shift (2, C)          NormAttrs    */            \
   X(Normalize)        /* x (rows, n) -> y, rstd (rows)          NormAttrs                        */                    \
   X(NormalizeGrad)    /* y, rstd, dy -> dx                      NormAttrs                        */                    \
   X(Dropout)          /* x -> y                                 DropoutAttrs, in place; its own gradient */            \
@@ -83,6 +84,10 @@ enum class Kernel : uint16_t {
 #undef X
 };
 const char* Name(Kernel kernel);
+
+// The epilogue of a kernel that has one, within its attributes; else null.
+EpilogueAttrs* EpilogueOf(Kernel kernel, Attrs& attrs);
+const EpilogueAttrs* EpilogueOf(Kernel kernel, const Attrs& attrs);
 
 struct Operand {
   void* data = nullptr;

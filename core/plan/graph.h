@@ -59,6 +59,7 @@ struct Op {
   int32_t layer = -1;     // index in Graph::layers()
   Values in, out;
   Attrs attrs;
+  bool in_place_of_last = false;  // of the last input only
 };
 
 class Graph {
@@ -141,6 +142,8 @@ class Graph {
 
   Value Like(Value v) { return New({shape(v), info(v).dtype}); }  // a place for as much, for passes
 
+  Value New(const TensorSpec& spec, Space space = Space::kActivation);  // for an operation to write into
+
   // What went into the operation that made v, if that was `kernel`: for fusions that begin where v is used.
   Value MadeBy(Value v, Kernel kernel, Attrs* attrs = nullptr) const;
 
@@ -175,7 +178,6 @@ class Graph {
   size_t state_bytes() const { return state_bytes_; }
 
  private:
-  Value New(const TensorSpec& spec, Space space = Space::kActivation);
   Value ReduceTo(Value x, const Shape& shape);  // sums over the axes along which `shape` was broadcast
   void PlaceWeightGradients();
 

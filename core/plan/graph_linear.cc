@@ -47,7 +47,7 @@ Value Graph::Gemm(Value a, Value b, bool trans_a, bool trans_b, Value bias) {
   const int64_t m = shape(a)[trans_a ? 1 : 0], n = shape(b)[trans_b ? 0 : 1];
   INGOT_CHECK(shape(a)[trans_a ? 0 : 1] == shape(b)[trans_b ? 1 : 0]);
   const Value of[] = {a, b, bias};
-  const Value c = Emit(Kernel::kGemm, WithBias(a, b, bias), {{m, n}}, GemmAttrs{trans_a, trans_b, false});
+  const Value c = Emit(Kernel::kGemm, WithBias(a, b, bias), {{m, n}}, GemmAttrs{trans_a, trans_b, {}});
   OnBackward(c, of, [=](Graph& g, Value dc) {
     // c = a b: da = dc b', db = a' dc; with either transposed, so is its gradient.
     if (g.Needs(b)) g.AddGrad(b, trans_b ? g.Gemm(dc, a, true, trans_a) : g.Gemm(a, dc, !trans_a, false));

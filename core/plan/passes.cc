@@ -4,56 +4,14 @@
 #include <algorithm>
 #include <numeric>
 
-#include "ingot/kernels/formulas.h"
-
 namespace ingot {
 namespace {
 
 size_t Index(Value v) { return static_cast<size_t>(v.id); }
 
-bool IsPlainRelu(const Op& op) {
-  if (op.kernel != Kernel::kUnary) return false;
-  const auto& a = op.attrs.as<UnaryAttrs>();
-  return a.formula == static_cast<uint16_t>(Formula::kRelu) && a.p[0] == 0 && a.p[2] == 0 && a.p[1] < 0;
-}
-
-bool* ReluFlag(Op& op) {
-  if (op.kernel == Kernel::kGemm) return &op.attrs.as<GemmAttrs>().relu;
-  if (op.kernel == Kernel::kConv2D || op.kernel == Kernel::kDepthwise) return &op.attrs.as<ConvAttrs>().relu;
-  return nullptr;
-}
-
 size_t BytesOf(const ValueInfo& v) { return static_cast<size_t>(v.shape.count()) * SizeOf(v.dtype); }
 
 }  // namespace
-
-void FuseActivations(Graph& graph) {
-  std::vector<Op>& ops = graph.ops();
-  const size_t n = graph.values().size();
-  std::vector<int> readers(n, 0);
-  std::vector<int32_t> writer(n, -1);
-  for (size_t i = 0; i < ops.size(); ++i) {
-    for (const Value v : ops[i].in) ++readers[Index(graph.Root(v))];
-    for (const Value v : ops[i].out) writer[Index(graph.Root(v))] = static_cast<int32_t>(i);
-  }
-  std::vector<Value> became(n);
-  for (Op& op : ops) {
-    if (!IsPlainRelu(op)) continue;
-    const Value from = graph.Root(op.in[0]), to = graph.Root(op.out[0]);
-    if (readers[Index(from)] != 1 || graph.info(from).keep || writer[Index(from)] < 0) continue;
-    bool* relu = ReluFlag(ops[static_cast<size_t>(writer[Index(from)])]);
-    if (!relu || graph.info(to).space != Space::kActivation) continue;
-    *relu = true;
-    became[Index(to)] = from;
-    graph.info(from).keep = graph.info(to).keep;
-    op.out.clear();  // marks it as gone
-  }
-  for (size_t i = 0; i < n; ++i) {
-    ValueInfo& v = graph.info(Value{static_cast<int32_t>(i)});
-    if (became[static_cast<size_t>(v.root)]) v.root = became[static_cast<size_t>(v.root)].id;
-  }
-  std::erase_if(ops, [](const Op& op) { return op.out.empty(); });
-}
 
 void DropUnused(Graph& graph) {
   std::vector<char> needed(graph.values().size(), 0);
@@ -110,6 +68,9 @@ Placement PlaceActivations(Graph& graph) {
     if (!placed(out) || graph.info(out).keep || life[Index(out)].first != i) continue;
     for (const Value v : op.in) {
       const Value in = graph.Root(v);
+      const auto is_in = [&](Value w) { return graph.Root(w) == in; };
+      if (op.in_place_of_last && std::count_if(op.in.begin(), op.in.end(), is_in) > (is_in(op.in.back()) ? 1 : 0))
+        continue;
       const Life& l = life[Index(in)];
       const size_t at = static_cast<size_t>(home[Index(in)]);
       if (!placed(in) || graph.info(in).keep || l.last != i || l.bytes != life[Index(out)].bytes) continue;

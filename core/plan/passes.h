@@ -10,15 +10,18 @@
 
 namespace ingot {
 
-// An activation that follows a matrix product or a convolution, and is its only reader, joins it.
-void FuseActivations(Graph& graph);
-
 // What stands around a batch-norm that trains joins it, forward and backward: the addition of a residual, relu and
 // max-pooling behind it; the relu in front of it, with the sums for its bias, in the gradient. Likewise of max-pooling.
 void FuseBlocks(Graph& graph);
 
 // Drops operations whose results nobody needs.
 void DropUnused(Graph& graph);
+
+// What follows a product or a convolution, and is its only reader, joins it as its epilogue: a normalization by moving
+// statistics, an activation, the addition of a residual. In core/plan/fuse_epilogues.cc.
+void FuseEpilogues(Graph& graph);
+// For tests that compare plans with and without. Must not be called while plans are made.
+void SetFusion(bool on);
 
 struct Placement {
   std::vector<size_t> offset;  // by value; of roots in Space::kActivation

@@ -10,9 +10,9 @@
 namespace ingot {
 
 Plan::Plan(Graph& graph, const Backend& backend) {
-  FuseActivations(graph);
-  FuseBlocks(graph);
   DropUnused(graph);
+  FuseBlocks(graph);
+  FuseEpilogues(graph);
   const Placement placement = PlaceActivations(graph);
   state_bytes_ = graph.state_bytes();
   layers_ = graph.layers();
@@ -123,10 +123,6 @@ std::string Shapes(const Step& step) {
 
 std::string Fused(const Step& step) {
   std::string text = Name(step.kernel);
-  const bool gemm = step.kernel == Kernel::kGemm,
-             conv = step.kernel == Kernel::kConv2D || step.kernel == Kernel::kDepthwise;
-  if ((gemm || conv) && step.call.in.size() > 2) text += " + bias";
-  if (gemm ? step.call.as<GemmAttrs>().relu : conv && step.call.as<ConvAttrs>().relu) text += " + relu";
   if (step.kernel == Kernel::kBatchNorm || step.kernel == Kernel::kBatchNormGrad) {
     const auto& norm = step.call.as<BatchNormAttrs>();
     if (norm.residual) text += " + add";
@@ -135,6 +131,23 @@ std::string Fused(const Step& step) {
     if (norm.from_relu) text += norm.from_limit > 0 ? " + relu6 before" : " + relu before";
     if (norm.sums) text += " + bias";
   }
+  if (step.kernel == Kernel::kFoldNorm && step.call.in.size() > 4) text += " + bias";
+  const EpilogueAttrs* e = EpilogueOf(step.kernel, *step.call.attrs);
+  if (e == nullptr) return text;
+  if (e->scaled)
+    text += " + batchnorm";
+  else if (step.call.in.size() > (e->residual ? 3 : 2))
+    text += " + bias";
+  if (e->residual && !e->residual_last) text += " + add";
+  if (e->activated()) {
+    text += e->slope == 0 ? " + relu" : e->slope == 1 ? " + minimum" : " + leaky relu";
+    if (e->limit < std::numeric_limits<float>::infinity()) {
+      char limit[32];
+      std::snprintf(limit, sizeof limit, "%g", static_cast<double>(e->limit));
+      text += limit;
+    }
+  }
+  if (e->residual && e->residual_last) text += " + add";
   return text;
 }
 

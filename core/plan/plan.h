@@ -26,7 +26,7 @@ struct Step {
   Cost cost;
 };
 
-std::string Fused(const Step& step);   // what runs as one kernel: "Conv2D + bias + relu"
+std::string Fused(const Step& step);   // what runs as one kernel: "Conv2D + batchnorm + add + relu"
 std::string Shapes(const Step& step);  // "(32, 784) x (784, 64) -> (32, 64)"
 
 // Where the arenas of a plan lie. Weights are found through their variables.

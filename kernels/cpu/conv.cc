@@ -73,6 +73,7 @@ namespace {
 
 constexpr int kBlock = 96;          // pixels whose addresses are held at once
 constexpr int64_t kCopied = 16384;  // floats of a block's copy on the stack
+constexpr int64_t kHeld = 16;       // panels that are made once for many pixels
 
 // One dense convolution as the tiles see it: windows over a source, weights [tap][ci][co], a strided destination.
 struct Problem {
@@ -149,44 +150,64 @@ bool Together(const Problem& p, int64_t panels) { return p.s.kh * p.s.kw * p.s.c
 struct Run {
   const Problem* p;
   const float* x;
-  const float* bias;  // may be null
+  const Epilogue* epilogue;
   float* y;
   const float* zeros;
   const float* packed;  // panels from number packed0 on
   int64_t packed0;
-  bool relu, direct, stream;
+  bool direct, stream;
 };
 
-Panel MakePanel(const Run& run, int64_t index, float* bias) {
+// What a panel takes of the epilogue's vectors, if it is narrower than the registers.
+struct Padded {
+  alignas(64) float start[kPanel], scale[kPanel], shift[kPanel];
+};
+
+const float* Pad(const float* from, int64_t valid, float* to) {
+  if (from != nullptr && valid == kPanel) return from;
+  std::fill(to, to + kPanel, 0.0f);
+  if (from != nullptr) std::copy_n(from, valid, to);
+  return to;
+}
+
+Panel MakePanel(const Run& run, int64_t index, Padded& padded) {
   const Problem& p = *run.p;
   const int64_t per_group = CeilDiv(p.co, kPanel), g = index / per_group, o0 = index % per_group * kPanel;
   const int64_t rows = p.s.kh * p.s.kw * p.s.ci;
   Panel panel;
   panel.valid = std::min(kPanel, p.co - o0);
   panel.zeros = run.zeros;
-  panel.relu = run.relu;
   panel.stream = run.stream;
   panel.x_offset = g * p.s.ci * 4;
   panel.y_offset = g * p.co + o0;
   panel.w = run.direct ? p.w + g * p.co + o0 : run.packed + (index - run.packed0) * rows * kPanel;
   panel.ld = run.direct ? p.w_k : kPanel;
-  std::fill(bias, bias + kPanel, 0.0f);
-  if (run.bias != nullptr) std::copy_n(run.bias + panel.y_offset, panel.valid, bias);
-  panel.bias = bias;
+  const Epilogue& e = *run.epilogue;
+  const auto part = [&](const float* from) { return from == nullptr ? nullptr : from + panel.y_offset; };
+  panel.epilogue = &e;
+  panel.start = Pad(e.scale == nullptr ? part(e.shift) : nullptr, panel.valid, padded.start);
+  panel.scale = e.scale == nullptr ? nullptr : Pad(part(e.scale), panel.valid, padded.scale);
+  panel.shift = e.scale == nullptr ? nullptr : Pad(part(e.shift), panel.valid, padded.shift);
+  panel.residual = static_cast<int64_t>(reinterpret_cast<intptr_t>(e.residual) - reinterpret_cast<intptr_t>(run.y));
   return panel;
 }
 
 // Destination pixels [px0, px1) by panels [first, last), which may belong to several groups.
 void RunPixels(const Run& run, int64_t px0, int64_t px1, int64_t first, int64_t last) {
   const Problem& p = *run.p;
-  alignas(64) float bias[kPanel];
+  Panel panels[kHeld];
+  Padded padded[kHeld];
   Tile tiles[kBlock / kTile + 1];
-  const int64_t step = Together(p, last - first) ? 1 : kBlock;
+  const bool held = Together(p, last - first) && last - first <= kHeld;
+  const int64_t step = held ? 1 : kBlock;
+  if (held)
+    for (int64_t i = first; i < last; ++i) panels[i - first] = MakePanel(run, i, padded[i - first]);
   for (int64_t px = px0; px < px1; px += kBlock) {
     const int made = SetTiles(p, run.x, run.y, px, std::min<int64_t>(kBlock, px1 - px), tiles);
     for (int64_t i = 0; i < made; i += step) {
       for (int64_t index = first; index < last; ++index) {
-        const Panel panel = MakePanel(run, index, bias);
+        if (!held) panels[0] = MakePanel(run, index, padded[0]);
+        const Panel& panel = panels[held ? index - first : 0];
         for (int64_t j = i; j < std::min<int64_t>(made, i + step); ++j) RunTileOfAnySize(p.s, tiles[j], panel);
       }
     }
@@ -222,11 +243,10 @@ void RunBlock(const Problem& p, const Block& block, const Source& source, float*
 // Blocks [b0, b1) by panels [first, last).
 void RunBlocks(const Run& run, const Blocks& blocks, int64_t b0, int64_t b1, int64_t first, int64_t last) {
   const Problem& p = *run.p;
-  constexpr int64_t kHeld = 8;  // panels
   const int64_t per_group = CeilDiv(p.co, kPanel), step = Together(p, last - first) ? kHeld : 1;
   alignas(64) float copy[kCopied];
-  alignas(64) float bias[kHeld][kPanel];
   Panel panels[kHeld];
+  Padded padded[kHeld];
   for (int64_t b = b0; b < b1; ++b) {
     const Block block = BlockAt(blocks, p.s, p.n, b);
     Ahead next;
@@ -239,7 +259,7 @@ void RunBlocks(const Run& run, const Blocks& blocks, int64_t b0, int64_t b1, int
       const int64_t end = std::min(last, (g + 1) * per_group);
       for (int64_t index = std::max(first, g * per_group); index < end; index += step) {
         const int64_t held = std::min(step, end - index);
-        for (int64_t i = 0; i < held; ++i) panels[i] = MakePanel(run, index + i, bias[i]);
+        for (int64_t i = 0; i < held; ++i) panels[i] = MakePanel(run, index + i, padded[i]);
         RunBlock(p, block, source, run.y, panels, held, next);
       }
     }
@@ -247,7 +267,7 @@ void RunBlocks(const Run& run, const Blocks& blocks, int64_t b0, int64_t b1, int
   if (run.stream) hwy::FlushStream();
 }
 
-void RunProblem(ThreadPool& pool, const Problem& p, const float* x, const float* bias, bool relu, float* y,
+void RunProblem(ThreadPool& pool, const Problem& p, const float* x, const Epilogue& epilogue, float* y,
                 float* workspace, int64_t capacity) {
   const int64_t pixels = p.n * p.s.oh * p.s.ow, rows = p.s.kh * p.s.kw * p.s.ci;
   if (pixels == 0) return;
@@ -281,7 +301,7 @@ void RunProblem(ThreadPool& pool, const Problem& p, const float* x, const float*
     const int64_t tasks = CeilDiv(units, task);
     int64_t splits = small || tasks >= 16 ? 1 : std::min(p1 - p0, CeilDiv(16, tasks));
     splits = std::min(splits, std::max<int64_t>(1, work / tasks / 500000));
-    const Run run = {&p, x, bias, y, zeros, packed, p0, relu, direct, stream};
+    const Run run = {&p, x, &epilogue, y, zeros, packed, p0, direct, stream};
     pool.For(tasks * splits, [&](int64_t i) HWY_ATTR {
       const int64_t u0 = i / splits * task, u1 = std::min(units, u0 + task), part = i % splits;
       const int64_t first = p0 + (p1 - p0) * part / splits, last = p0 + (p1 - p0) * (part + 1) / splits;
@@ -291,8 +311,8 @@ void RunProblem(ThreadPool& pool, const Problem& p, const float* x, const float*
   }
 }
 
-void Forward(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const float* bias, bool relu,
-             float* y, float* workspace) {
+void Forward(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const Epilogue& epilogue, float* y,
+             float* workspace) {
   Problem p;
   p.s = {s.h,  s.w,        s.c,        s.c / s.groups, s.oh,         s.ow,      s.kh,
          s.kw, s.stride_h, s.stride_w, s.dilation_h,   s.dilation_w, s.pad_top, s.pad_left};
@@ -301,7 +321,7 @@ void Forward(ThreadPool& pool, const ConvShape& s, const float* x, const float* 
   p.w = w, p.w_kw = s.kw, p.w_c = s.c / s.groups, p.w_k = s.k;
   p.kh0 = p.kw0 = 0, p.kh_step = p.kw_step = 1;
   p.exchanged = false;
-  RunProblem(pool, p, x, bias, relu, y, workspace, PackedSize(s.kh * s.kw * p.s.ci, p.co, s.groups));
+  RunProblem(pool, p, x, epilogue, y, workspace, PackedSize(s.kh * s.kw * p.s.ci, p.co, s.groups));
 }
 
 // One dimension of a phase, see the head of this file.
@@ -341,7 +361,7 @@ void GradInput(ThreadPool& pool, const ConvShape& s, const float* dy, const floa
       p.w = w, p.w_kw = s.kw, p.w_c = co, p.w_k = s.k;
       p.kh0 = v.k0, p.kh_step = v.k_step, p.kw0 = u.k0, p.kw_step = u.k_step;
       p.exchanged = true;
-      RunProblem(pool, p, dy, nullptr, false, dx + (v.first * s.w + u.first) * s.c, workspace,
+      RunProblem(pool, p, dy, {}, dx + (v.first * s.w + u.first) * s.c, workspace,
                  PackedSize(s.kh * s.kw * ci, co, s.groups));
     }
   }
@@ -375,12 +395,12 @@ size_t Conv2DGradInputWorkspace(const ConvShape& s) {
   return static_cast<size_t>(CeilDiv(ci, 16) * 16 + PackedSize(s.kh * s.kw * ci, s.c / s.groups, s.groups));
 }
 
-void Conv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const float* bias, bool relu,
-            float* y, float* workspace) {
-  if (Depthwise(s)) return DepthwiseConv2D(pool, s, x, w, bias, relu, y, workspace);
-  if (WinogradPays(s)) return WinogradConv2D(pool, s, x, w, bias, relu, y, workspace);
+void Conv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const Epilogue& epilogue, float* y,
+            float* workspace) {
+  if (Depthwise(s)) return DepthwiseConv2D(pool, s, x, w, epilogue, y, workspace);
+  if (WinogradPays(s)) return WinogradConv2D(pool, s, x, w, epilogue, y, workspace);
   ChosenTargets();
-  HWY_DYNAMIC_DISPATCH(Forward)(pool, s, x, w, bias, relu, y, workspace);
+  HWY_DYNAMIC_DISPATCH(Forward)(pool, s, x, w, epilogue, y, workspace);
 }
 
 void Conv2DGradInput(ThreadPool& pool, const ConvShape& s, const float* dy, const float* w, float* dx,

@@ -3,11 +3,11 @@
 // Convolution in two dimensions on the CPU, and its two gradients. All tensors are dense fp32 in C order:
 //
 //   x  (N, H, W, C)    y, dy  (N, OH, OW, K)    w, dw  (KH, KW, C/groups, K)
-//   y[n,oh,ow,k] = bias[k] + sum over kh, kw, c of x[n, oh*stride_h - pad_top + kh*dilation_h, ow*..., c] *
+//   y[n,oh,ow,k] = sum over kh, kw, c of x[n, oh*stride_h - pad_top + kh*dilation_h, ow*..., c] *
 //   w[kh,kw,c,k]
 //
 // where x is 0 outside the image and c runs over the group of k: output channels [g*K/groups, (g+1)*K/groups)
-// see input channels [g*C/groups, (g+1)*C/groups). `relu` takes the maximum with 0 (a NaN stays one).
+// see input channels [g*C/groups, (g+1)*C/groups). Bias and what else becomes of a sum: epilogue.h.
 //
 // The padding below and on the right follows from the sizes: whatever the last windows reach beyond the image.
 // REQUIRES: sizes, strides, dilations and groups at least 1 (n may be 0), paddings at least 0, groups divides c
@@ -26,6 +26,7 @@
 #include <cstdint>
 
 #include "ingot/core/threads.h"
+#include "ingot/kernels/cpu/epilogue.h"
 
 namespace ingot::cpu {
 
@@ -43,9 +44,9 @@ size_t Conv2DWorkspace(const ConvShape& s);
 size_t Conv2DGradInputWorkspace(const ConvShape& s);
 size_t Conv2DGradKernelWorkspace(const ConvShape& s);
 
-// y = conv(x, w) + bias; `bias` (K) may be null.
-void Conv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const float* bias, bool relu,
-            float* y, float* workspace);
+// The epilogue's residual may be y itself.
+void Conv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const Epilogue& epilogue, float* y,
+            float* workspace);
 
 // dx from dy; also the forward pass of Conv2DTranspose, whose input is `dy` and whose output is `dx`.
 void Conv2DGradInput(ThreadPool& pool, const ConvShape& s, const float* dy, const float* w, float* dx,

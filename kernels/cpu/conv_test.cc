@@ -64,7 +64,21 @@ struct Oracle {
 
 size_t At(int64_t i) { return static_cast<size_t>(i); }
 
-Oracle Naive(const ConvShape& s, const float* x, const float* w, const float* bias, const float* dy) {
+// What an epilogue makes of sums.
+void Apply(const Epilogue& e, int64_t k, std::vector<Sum>& y) {
+  for (size_t i = 0; i < y.size(); ++i) {
+    Sum& sum = y[i];
+    if (e.scale)
+      sum.value *= e.scale[static_cast<int64_t>(i) % k], sum.size *= std::abs(e.scale[static_cast<int64_t>(i) % k]);
+    if (e.shift) sum.Add(e.shift[static_cast<int64_t>(i) % k]);
+    if (e.residual && !e.residual_last) sum.Add(e.residual[i]);
+    if (sum.value < 0) sum.value *= e.slope;
+    sum.value = std::min<double>(sum.value, e.limit);
+    if (e.residual && e.residual_last) sum.Add(e.residual[i]);
+  }
+}
+
+Oracle Naive(const ConvShape& s, const float* x, const float* w, const float* dy) {
   const int64_t cg = s.c / s.groups, kg = s.k / s.groups;
   Oracle r;
   r.y.resize(At(s.n * s.oh * s.ow * s.k));
@@ -74,7 +88,6 @@ Oracle Naive(const ConvShape& s, const float* x, const float* w, const float* bi
     for (int64_t oh = 0; oh < s.oh; ++oh)
       for (int64_t ow = 0; ow < s.ow; ++ow) {
         const int64_t out = ((n * s.oh + oh) * s.ow + ow) * s.k;
-        for (int64_t k = 0; k < s.k; ++k) r.y[At(out + k)].Add(bias ? bias[k] : 0);
         for (int64_t kh = 0; kh < s.kh; ++kh)
           for (int64_t kw = 0; kw < s.kw; ++kw) {
             const int64_t ih = oh * s.stride_h - s.pad_top + kh * s.dilation_h;
@@ -103,14 +116,13 @@ std::string Name(const ConvShape& s) {
 
 // Returns false, having reported it, at the first value that is wrong. By Winograd's algorithm a value at the border,
 // a sum of few terms, has the error of its whole tile.
-bool Near(const Buffer& got, const std::vector<Sum>& want, bool relu, bool winograd, const std::string& what) {
+bool Near(const Buffer& got, const std::vector<Sum>& want, bool winograd, const std::string& what) {
   double largest = 0;
   for (const Sum& sum : want) largest = std::max(largest, winograd ? sum.size : 0.0);
   for (int64_t i = 0; i < got.size(); ++i) {
     const Sum& sum = want[At(i)];
-    const double value = relu ? std::max(0.0, sum.value) : sum.value;
-    if (!(std::abs(got.data()[i] - value) <= 2e-6 * std::max(sum.size, largest))) {
-      ADD_FAILURE() << what << "[" << i << "] is " << got.data()[i] << ", expected " << value;
+    if (!(std::abs(got.data()[i] - sum.value) <= 2e-6 * std::max(sum.size, largest))) {
+      ADD_FAILURE() << what << "[" << i << "] is " << got.data()[i] << ", expected " << sum.value;
       return false;
     }
   }
@@ -133,35 +145,43 @@ class Pools {
 void Check(const ConvShape& s, std::mt19937& random, bool depthwise = false) {
   SCOPED_TRACE(Name(s));
   const Buffer x = Random(s.n * s.h * s.w * s.c, random), dy = Random(s.n * s.oh * s.ow * s.k, random);
-  const Buffer w = Random(s.kh * s.kw * s.c / s.groups * s.k, random), bias = Random(s.k, random);
-  const bool with_bias = random() % 2, relu = random() % 2;
-  const float* b = with_bias ? bias.data() : nullptr;
-  const Oracle want = Naive(s, x.data(), w.data(), b, dy.data());
+  const Buffer w = Random(s.kh * s.kw * s.c / s.groups * s.k, random), shift = Random(s.k, random);
+  const Buffer scale = Random(s.k, random), residual = Random(dy.size(), random);
+  Epilogue e;
+  if (random() % 3) e.shift = shift.data();
+  if (random() % 3 == 0) e.scale = scale.data();
+  if (random() % 3 == 0) e.residual = residual.data();
+  e.residual_last = random() % 2;
+  if (random() % 2) e.slope = random() % 2 ? 0 : 0.25f;
+  if (random() % 3 == 0) e.limit = 0.5f;
+  const bool in_place = e.residual && random() % 2;
+  Oracle want = Naive(s, x.data(), w.data(), dy.data());
+  Apply(e, s.k, want.y);
   for (const int64_t* target = SupportedTargetList(); *target != 0; ++target) {
     ForceTarget(*target);
     SCOPED_TRACE(TargetName(*target));
     std::vector<Buffer> first;
     for (int i = 0; i < 4; ++i) {
       ThreadPool& pool = Pools::Of(i);
-      Buffer y(dy.size()), dx(x.size()), dw(w.size());
+      Buffer y = in_place ? residual : Buffer(dy.size()), dx(x.size()), dw(w.size());
+      if (in_place) e.residual = y.data();
       const auto workspace = [](size_t size) { return Buffer(static_cast<int64_t>(size)); };
       Buffer wy = workspace(depthwise ? DepthwiseConv2DWorkspace(s) : Conv2DWorkspace(s));
       Buffer wx = workspace(depthwise ? DepthwiseConv2DGradInputWorkspace(s) : Conv2DGradInputWorkspace(s));
       Buffer ww = workspace(depthwise ? DepthwiseConv2DGradKernelWorkspace(s) : Conv2DGradKernelWorkspace(s));
       if (depthwise) {
-        DepthwiseConv2D(pool, s, x.data(), w.data(), b, relu, y.data(), wy.data());
+        DepthwiseConv2D(pool, s, x.data(), w.data(), e, y.data(), wy.data());
         DepthwiseConv2DGradInput(pool, s, dy.data(), w.data(), dx.data(), wx.data());
         DepthwiseConv2DGradKernel(pool, s, x.data(), dy.data(), dw.data(), ww.data());
       } else {
-        Conv2D(pool, s, x.data(), w.data(), b, relu, y.data(), wy.data());
+        Conv2D(pool, s, x.data(), w.data(), e, y.data(), wy.data());
         Conv2DGradInput(pool, s, dy.data(), w.data(), dx.data(), wx.data());
         Conv2DGradKernel(pool, s, x.data(), dy.data(), dw.data(), ww.data());
       }
       ASSERT_TRUE(wy.Intact() && wx.Intact() && ww.Intact()) << "workspace";
       if (i == 0) {
-        ASSERT_TRUE(Near(y, want.y, relu, WinogradPays(s), "y") &&
-                    Near(dx, want.dx, false, WinogradGradInputPays(s), "dx") &&
-                    Near(dw, want.dw, false, WinogradGradKernelPays(s), "dw"));
+        ASSERT_TRUE(Near(y, want.y, WinogradPays(s), "y") && Near(dx, want.dx, WinogradGradInputPays(s), "dx") &&
+                    Near(dw, want.dw, WinogradGradKernelPays(s), "dw"));
         first = {y, dx, dw};
       } else {
         ASSERT_TRUE(SameBits(y, first[0]) && SameBits(dx, first[1]) && SameBits(dw, first[2])) << "threads " << i;
@@ -262,11 +282,16 @@ TEST(Conv, EmptyBatchGivesZeroGradient) {
   for (int64_t i = 0; i < dw.size(); ++i) ASSERT_EQ(dw.data()[i], 0.0f);
 }
 
-TEST(Conv, ReluKeepsNan) {
+TEST(Conv, ActivationKeepsNan) {
   const ConvShape s = Same(1, 3, 1, 20, 1);
   Buffer x(9, kNan), w(20, 1.0f), y(180), workspace(static_cast<int64_t>(Conv2DWorkspace(s)));
-  Conv2D(Pools::Of(0), s, x.data(), w.data(), nullptr, true, y.data(), workspace.data());
-  for (int64_t i = 0; i < y.size(); ++i) ASSERT_TRUE(std::isnan(y.data()[i]));
+  Epilogue e;
+  e.limit = 6;
+  for (const float slope : {0.0f, 0.25f, 1.0f}) {
+    e.slope = slope;
+    Conv2D(Pools::Of(0), s, x.data(), w.data(), e, y.data(), workspace.data());
+    for (int64_t i = 0; i < y.size(); ++i) ASSERT_TRUE(std::isnan(y.data()[i]));
+  }
 }
 
 TEST(Conv, WorkspaceIsBounded) {
@@ -299,9 +324,9 @@ TEST(Conv, StreamedOutput) {
   while (reinterpret_cast<uintptr_t>(aligned) % 64 != 0) ++aligned;
   for (const int64_t* target = SupportedTargetList(); *target != 0; ++target) {
     ForceTarget(*target);
-    Conv2D(Pools::Of(1), s, x.data(), w.data(), nullptr, true, aligned + 1, workspace.data());
+    Conv2D(Pools::Of(1), s, x.data(), w.data(), BiasAndRelu(nullptr, true), aligned + 1, workspace.data());
     const std::vector<float> plain(aligned + 1, aligned + 1 + size);
-    Conv2D(Pools::Of(2), s, x.data(), w.data(), nullptr, true, aligned, workspace.data());
+    Conv2D(Pools::Of(2), s, x.data(), w.data(), BiasAndRelu(nullptr, true), aligned, workspace.data());
     EXPECT_EQ(std::memcmp(plain.data(), aligned, sizeof(float) * At(size)), 0) << TargetName(*target);
     EXPECT_TRUE(y.Intact());
   }

@@ -19,6 +19,7 @@
 
 #include "hwy/highway.h"
 #include "ingot/kernels/cpu/conv_common-inl.h"
+#include "ingot/kernels/cpu/epilogue-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace ingot::cpu {
@@ -40,13 +41,16 @@ struct Tile {
 struct Panel {
   const float* w;      // first row
   int64_t ld;          // floats from row to row
-  const float* bias;   // kPanel floats
+  const float* start;  // kPanel floats, from which sums begin: a bias, or zeros
+  const float* scale;  // kPanel floats each, or null
+  const float* shift;
+  const Epilogue* epilogue;
+  int64_t residual;    // bytes from a place in y to the same one in the residual
   const float* zeros;  // ci floats
   int64_t x_offset;    // bytes from a pixel to the group's first channel
   int64_t y_offset;    // floats from a destination pixel to the panel
   int64_t valid;       // channels to write
-  bool relu;
-  bool stream;  // write around the caches: y is aligned, `valid` whole vectors
+  bool stream;         // write around the caches: y is aligned, `valid` whole vectors
 };
 
 // acc[i] += sum over c of p[i][c] * w[c]
@@ -90,21 +94,53 @@ HWY_INLINE void Accumulate(const float* const* p, int64_t from, int64_t to, cons
 }
 
 template <int kPixels, int kVectors>
-HWY_INLINE void Store(const V (&acc)[kPixels][kVectors], float* const* to, int count, const Panel& panel) {
+HWY_INLINE void AddResidual(float* const* to, int count, const Panel& panel, V (&acc)[kPixels][kVectors]) {
+  HWY_UNROLL(24)
+  for (int i = 0; i < kPixels; ++i) {
+    if (i >= count) break;
+    const auto* r = reinterpret_cast<const float*>(reinterpret_cast<intptr_t>(to[i] + panel.y_offset) + panel.residual);
+    HWY_UNROLL(2)
+    for (int v = 0; v < kVectors; ++v)
+      acc[i][v] = hn::Add(acc[i][v], LoadUpTo(r + v * kLanes, panel.valid - v * kLanes));
+  }
+}
+
+// All of a tile is read before any of it is written: the residual may be y.
+template <int kPixels, int kVectors>
+HWY_INLINE void Finish(float* const* to, int count, const Panel& panel, V (&acc)[kPixels][kVectors]) {
   const D d;
-  const V zero = hn::Zero(d);
+  const Epilogue& e = *panel.epilogue;
+  if (panel.scale != nullptr) {
+    V scale[kVectors], shift[kVectors];
+    HWY_UNROLL(2)
+    for (int v = 0; v < kVectors; ++v)
+      scale[v] = hn::LoadU(d, panel.scale + v * kLanes), shift[v] = hn::LoadU(d, panel.shift + v * kLanes);
+    HWY_UNROLL(24)
+    for (int i = 0; i < kPixels; ++i) {
+      HWY_UNROLL(2)
+      for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::MulAdd(acc[i][v], scale[v], shift[v]);
+    }
+  }
+  if (e.residual != nullptr && !e.residual_last) AddResidual(to, count, panel, acc);
+  HWY_UNROLL(24)
+  for (int i = 0; i < kPixels; ++i) Activate(e, acc[i]);
+  if (e.residual != nullptr && e.residual_last) AddResidual(to, count, panel, acc);
+}
+
+template <int kPixels, int kVectors>
+HWY_INLINE void Store(V (&acc)[kPixels][kVectors], float* const* to, int count, const Panel& panel) {
+  const D d;
+  Finish(to, count, panel, acc);
   HWY_UNROLL(24)
   for (int i = 0; i < kPixels; ++i) {
     if (i >= count) break;
     float* y = to[i] + panel.y_offset;
     HWY_UNROLL(2)
     for (int v = 0; v < kVectors; ++v) {
-      V r = acc[i][v];
-      if (panel.relu) r = hn::IfThenElse(hn::Lt(r, zero), zero, r);
       if (panel.stream) {
-        hn::Stream(r, d, y + v * kLanes);
+        hn::Stream(acc[i][v], d, y + v * kLanes);
       } else {
-        StoreUpTo(r, y + v * kLanes, panel.valid - v * kLanes);
+        StoreUpTo(acc[i][v], y + v * kLanes, panel.valid - v * kLanes);
       }
     }
   }
@@ -119,7 +155,7 @@ HWY_NOINLINE void RunTile(const Windows& s, const Tile& t, const Panel& panel) {
   HWY_UNROLL(24)
   for (int i = 0; i < kPixels; ++i) {
     HWY_UNROLL(2)
-    for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::LoadU(d, panel.bias + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::LoadU(d, panel.start + v * kLanes);
   }
   const auto zeros = hn::Set(di, static_cast<int64_t>(reinterpret_cast<intptr_t>(panel.zeros)));
   const auto before = hn::Set(di, int64_t{-1}), h = hn::Set(di, s.h), w = hn::Set(di, s.w);
@@ -185,7 +221,7 @@ HWY_NOINLINE void RunSpots(const Runs& runs, const float* const* x, float* const
   HWY_UNROLL(24)
   for (int i = 0; i < kPixels; ++i) {
     HWY_UNROLL(2)
-    for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::LoadU(d, panel.bias + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::LoadU(d, panel.start + v * kLanes);
   }
   const float* w = panel.w;
   for (int64_t r = 0; r < runs.rows; ++r) {

@@ -30,6 +30,7 @@
 // After foreach_target.h:
 #include "hwy/highway.h"
 #include "ingot/kernels/cpu/conv_common-inl.h"
+#include "ingot/kernels/cpu/epilogue-inl.h"
 
 #ifndef INGOT_KERNELS_CPU_DEPTHWISE_CC_ONCE_
 #define INGOT_KERNELS_CPU_DEPTHWISE_CC_ONCE_
@@ -91,8 +92,8 @@ struct Problem {
   int64_t in_channels, k;  // of the source and of the kernel
   int64_t m;               // multiplier
   const float* w;
-  const float* bias;
-  bool relu;
+  Epilogue epilogue;
+  const float* y;
 };
 
 enum class Mode { kPlain, kSpread, kCollect };  // M == 1; forward with M > 1; gradient with M > 1
@@ -105,6 +106,35 @@ HWY_INLINE V LoadChannels(const float* p, hn::Vec<DI> index, int64_t left) {
   return LoadFirst(p, left);
 }
 
+template <bool kWhole>
+HWY_INLINE V Shift(const Problem& p, int64_t o) {
+  const float* shift = p.epilogue.shift;
+  if (shift == nullptr) return hn::Zero(D());
+  return kWhole ? hn::LoadU(D(), shift + o) : LoadFirst(shift + o, p.channels - o);
+}
+
+// What becomes of the sums of kPixels pixels, `y_step` apart, at channels from o on; they are then written.
+template <int kPixels, bool kWhole>
+HWY_INLINE void Finish(const Problem& p, V shift, float* y, int64_t y_step, int64_t o, V (&acc)[kPixels]) {
+  const Epilogue& e = p.epilogue;
+  const int64_t left = p.channels - o;
+  const auto load = [&](const float* from) HWY_ATTR { return kWhole ? hn::LoadU(D(), from) : LoadFirst(from, left); };
+  if (e.scale != nullptr) {
+    const V scale = load(e.scale + o);
+    HWY_UNROLL(4)
+    for (int i = 0; i < kPixels; ++i) acc[i] = hn::MulAdd(acc[i], scale, shift);
+  }
+  const auto add_residual = [&]() HWY_ATTR {
+    HWY_UNROLL(4)
+    for (int i = 0; i < kPixels; ++i) acc[i] = hn::Add(acc[i], load(e.residual + (y - p.y) + i * y_step + o));
+  };
+  if (e.residual != nullptr && !e.residual_last) add_residual();
+  Activate(e, acc);
+  if (e.residual != nullptr && e.residual_last) add_residual();
+  HWY_UNROLL(4)
+  for (int i = 0; i < kPixels; ++i) StoreUpTo(acc[i], y + i * y_step + o, kWhole ? kLanes : left);
+}
+
 // kPixels pixels of a row at channels [o, o + kLanes), or as many as there are.
 template <Mode kMode, int kPixels, bool kWhole>
 HWY_INLINE void RunPixels(const Problem& p, const Line& row, const Line& col, const float* image, float* y,
@@ -112,9 +142,9 @@ HWY_INLINE void RunPixels(const Problem& p, const Line& row, const Line& col, co
   const D d;
   const int64_t left = p.channels - o, m_count = kMode == Mode::kCollect ? p.m : 1;
   V acc[kPixels];
-  const V bias = p.bias == nullptr ? hn::Zero(d) : kWhole ? hn::LoadU(d, p.bias + o) : LoadFirst(p.bias + o, left);
+  const V shift = Shift<kWhole>(p, o);
   HWY_UNROLL(4)
-  for (int i = 0; i < kPixels; ++i) acc[i] = bias;
+  for (int i = 0; i < kPixels; ++i) acc[i] = p.epilogue.scale == nullptr ? shift : hn::Zero(d);
   auto x_index = hn::Zero(DI()), w_index = hn::Zero(DI());
   if constexpr (kMode != Mode::kPlain) {  // lanes beyond the last channel repeat it
     alignas(64) int32_t xs[kLanes], ws[kLanes];
@@ -125,11 +155,11 @@ HWY_INLINE void RunPixels(const Problem& p, const Line& row, const Line& col, co
     }
     x_index = hn::Load(DI(), xs), w_index = hn::Load(DI(), ws);
   }
-  const int64_t advance = p.u.Advance() * p.in_channels, shift = kMode == Mode::kPlain ? o : 0;
+  const int64_t advance = p.u.Advance() * p.in_channels, first = kMode == Mode::kPlain ? o : 0;
   const int64_t x_tap = p.u.IStep() * p.in_channels, w_tap = p.u.KStep() * p.k;
   for (int64_t a = 0; a < row.taps; ++a) {
-    const float* x = image + ((row.i0 + a * p.v.IStep()) * p.u.in + col.i0) * p.in_channels + shift;
-    const float* w = p.w + ((row.k0 + a * p.v.KStep()) * p.u.kernel + col.k0) * p.k + shift;
+    const float* x = image + ((row.i0 + a * p.v.IStep()) * p.u.in + col.i0) * p.in_channels + first;
+    const float* w = p.w + ((row.k0 + a * p.v.KStep()) * p.u.kernel + col.k0) * p.k + first;
     for (int64_t b = 0; b < col.taps; ++b) {
       for (int64_t m = 0; m < m_count; ++m) {
         const V weight = LoadChannels<kMode, kWhole>(w + b * w_tap + m, w_index, left);
@@ -141,11 +171,7 @@ HWY_INLINE void RunPixels(const Problem& p, const Line& row, const Line& col, co
       }
     }
   }
-  HWY_UNROLL(4)
-  for (int i = 0; i < kPixels; ++i) {
-    if (p.relu) acc[i] = hn::IfThenElse(hn::Lt(acc[i], hn::Zero(d)), hn::Zero(d), acc[i]);
-    StoreUpTo(acc[i], y + i * y_step + o, kWhole ? kLanes : left);
-  }
+  Finish<kPixels, kWhole>(p, shift, y, y_step, o, acc);
 }
 
 template <Mode kMode, int kPixels>
@@ -176,13 +202,13 @@ void RunRow(const Problem& p, const Line& row, const Line* cols, const float* im
   }
 }
 
-void RunDepthwise(ThreadPool& pool, const ConvShape& s, bool forward, const float* x, const float* w, const float* bias,
-                  bool relu, float* y, float* workspace) {
+void RunDepthwise(ThreadPool& pool, const ConvShape& s, bool forward, const float* x, const float* w,
+                  const Epilogue& epilogue, float* y, float* workspace) {
   Problem p;
   p.v = {forward ? s.h : s.oh, forward ? s.oh : s.h, s.kh, s.stride_h, s.dilation_h, s.pad_top, forward};
   p.u = {forward ? s.w : s.ow, forward ? s.ow : s.w, s.kw, s.stride_w, s.dilation_w, s.pad_left, forward};
   p.n = s.n, p.channels = forward ? s.k : s.c, p.in_channels = forward ? s.c : s.k, p.k = s.k, p.m = s.k / s.c;
-  p.w = w, p.bias = bias, p.relu = relu;
+  p.w = w, p.epilogue = epilogue, p.y = y;
   Line* cols = reinterpret_cast<Line*>(workspace);
   for (int64_t i = 0; i < p.u.out; ++i) ::new (cols + i) Line(p.u.At(i));
   const int64_t rows = p.n * p.v.out, row_work = 2 * p.u.out * s.kh * s.kw * s.k;
@@ -289,16 +315,16 @@ size_t DepthwiseConv2DGradKernelWorkspace(const ConvShape& s) {
   return Parts(s) > 1 ? static_cast<size_t>(Parts(s) * s.kh * s.kw * s.k) : 0;
 }
 
-void DepthwiseConv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const float* bias, bool relu,
+void DepthwiseConv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const Epilogue& epilogue,
                      float* y, float* workspace) {
   ChosenTargets();
-  HWY_DYNAMIC_DISPATCH(RunDepthwise)(pool, s, true, x, w, bias, relu, y, workspace);
+  HWY_DYNAMIC_DISPATCH(RunDepthwise)(pool, s, true, x, w, epilogue, y, workspace);
 }
 
 void DepthwiseConv2DGradInput(ThreadPool& pool, const ConvShape& s, const float* dy, const float* w, float* dx,
                               float* workspace) {
   ChosenTargets();
-  HWY_DYNAMIC_DISPATCH(RunDepthwise)(pool, s, false, dy, w, nullptr, false, dx, workspace);
+  HWY_DYNAMIC_DISPATCH(RunDepthwise)(pool, s, false, dy, w, {}, dx, workspace);
 }
 
 void DepthwiseConv2DGradKernel(ThreadPool& pool, const ConvShape& s, const float* x, const float* dy, float* dw,

@@ -16,7 +16,7 @@ size_t DepthwiseConv2DWorkspace(const ConvShape& s);
 size_t DepthwiseConv2DGradInputWorkspace(const ConvShape& s);
 size_t DepthwiseConv2DGradKernelWorkspace(const ConvShape& s);
 
-void DepthwiseConv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const float* bias, bool relu,
+void DepthwiseConv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const Epilogue& epilogue,
                      float* y, float* workspace);
 void DepthwiseConv2DGradInput(ThreadPool& pool, const ConvShape& s, const float* dy, const float* w, float* dx,
                               float* workspace);

@@ -4,7 +4,7 @@
 // for each SIMD target.
 //
 // A tile walks k block by block and, within a block, C by row blocks and panels. The first block of k overwrites C
-// (or adds to it), later ones add, the last one applies bias and relu: C is finished while it is in cache.
+// (or adds to it), later ones add, the last one applies the epilogue: C is finished while it is in cache.
 #include "ingot/kernels/cpu/gemm.h"
 
 #include "hwy/cache_control.h"
@@ -91,7 +91,7 @@ void ComputeTile(const Job& job, int64_t tile) {
       block.a_ahead = g.trans_a ? kAhead * g.lda + rows - 1 : rows * g.lda;
       block.k = k;
       block.ldc = ldc;
-      block.finish = {p > first || (g.accumulate && !partial), nullptr, g.relu && done, job.stream};
+      block.finish = {p > first || (g.accumulate && !partial), job.stream, done ? &g.epilogue : nullptr};
       for (int64_t j = j0; j < j1; j += kPanel) {
         const bool direct = plan.pack == PackB::kDirect && j < whole_end;
         block.b = direct ? g.b + p * g.ldb + j : panels + (plan.pack == PackB::kDirect ? 0 : (j - j0) * k);
@@ -101,7 +101,7 @@ void ComputeTile(const Job& job, int64_t tile) {
         block.next_row = next_rows > 0 ? g.ldb : 0;
         block.c = c + i * ldc + j;
         block.cols = std::min(kPanel, j1 - j);
-        if (done && g.bias != nullptr) block.finish.bias = g.bias + j;
+        if (done) block.finish.MoveTo(i * ldc + j, j);
         ChooseMicro(rows, block.cols, g.trans_a)(block);
         block.a_ahead = 0;
         next += Ceil(k, kChunk) * block.next_row;
@@ -127,11 +127,10 @@ void ReduceRow(const Job& job, int64_t i) {
     for (int64_t s = 0; s < job.plan.splits; ++s, from += g.m * g.n) {
       sum = hn::Add(sum, whole ? hn::LoadU(d, from) : LoadSome(from, left));
     }
-    const Finish finish = {g.accumulate, g.bias == nullptr ? nullptr : g.bias + j, g.relu, false};
-    const Vec zero = hn::Zero(d);
-    const Vec old = !g.accumulate ? zero : whole ? hn::LoadU(d, c + j) : LoadSome(c + j, left);
-    const Vec bias = !finish.bias ? zero : whole ? hn::LoadU(d, finish.bias) : LoadSome(finish.bias, left);
-    const Vec out = Apply(sum, finish, old, bias);
+    const auto load = [&](const float* p) HWY_ATTR { return whole ? hn::LoadU(d, p) : LoadSome(p, left); };
+    Finish finish = {g.accumulate, false, &g.epilogue};
+    finish.MoveTo(i * g.ldc + j, j);
+    const Vec out = Apply(sum, finish, g.accumulate ? load(c + j) : hn::Zero(d), 0, 0, load);
     if (whole) {
       hn::StoreU(out, d, c + j);
     } else {
@@ -146,8 +145,7 @@ constexpr int64_t kVectorRows = 4;
 void FinishRow(const GemmArgs& g, int64_t row, float sum) {
   float* c = g.c + row * g.ldc;
   if (g.accumulate) sum = *c + sum;
-  if (g.bias != nullptr) sum += *g.bias;
-  *c = g.relu && sum < 0 ? 0 : sum;
+  *c = Finished(g.epilogue, sum, 0, row * g.ldc);
 }
 
 // Rows [row, row + R) of A, each times b.

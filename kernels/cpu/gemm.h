@@ -2,12 +2,12 @@
 //
 // Matrix product for dense layers and their gradients, in 32-bit floats, all matrices row major:
 //
-//   C = op(A) op(B)  (+ C if accumulate)  (+ bias, one value a column)  then max(0, C) if relu
+//   C = op(A) op(B)  (+ C if accumulate), and what the epilogue makes of it (epilogue.h)
 //
 // Invariants: the result has the same bits whatever the number of threads and wherever the operands lie, since work
 // is cut by shape alone; it may differ in the last bits between SIMD targets. Nothing is allocated: a caller asks
 // GemmWorkspace at compile time and passes that much memory. C must not overlap A, B or the workspace. NaN in C is
-// never read unless `accumulate` is set. m = 0 or n = 0 does nothing; k = 0 leaves C, or zero, with bias and relu.
+// never read unless `accumulate` is set. m = 0 or n = 0 does nothing; k = 0 leaves C, or zero, with the epilogue.
 //
 // Threads: may be called from any thread; two calls may run at once with two workspaces.
 #pragma once
@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "ingot/core/threads.h"
+#include "ingot/kernels/cpu/epilogue.h"
 
 namespace ingot::cpu {
 
@@ -29,8 +30,7 @@ struct GemmArgs {
   bool trans_b = false;
   float* c = nullptr;  // (m, n)
   int64_t ldc = 0;
-  const float* bias = nullptr;  // (n)
-  bool relu = false;
+  Epilogue epilogue{};  // its residual has the rows of C and must not overlap C
   bool accumulate = false;
 };
 

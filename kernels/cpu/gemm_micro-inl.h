@@ -22,6 +22,7 @@
 
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
+#include "ingot/kernels/cpu/epilogue-inl.h"
 
 #ifndef INGOT_UNROLL  // the blocks of sums must be unrolled wholly, or they would not live in registers
 #ifdef __clang__
@@ -80,18 +81,31 @@ HWY_INLINE void Prefetch(const float* from, int64_t distance) {
 
 // What is done to a block of C once the products are summed.
 struct Finish {
-  bool load_c;        // add what C holds
-  const float* bias;  // add this, unless null; moved to the block's first column
-  bool relu;
-  bool stream;  // write past the caches; C must be aligned to vectors
+  bool load_c;                         // add what C holds
+  bool stream;                         // write past the caches; C must be aligned to vectors
+  const Epilogue* epilogue = nullptr;  // null: more of k is to come
+  // Of the epilogue, at the block's first column and first element; null where it has none.
+  const float *scale = nullptr, *shift = nullptr, *residual = nullptr;
+
+  void MoveTo(int64_t element, int64_t column) {
+    scale = epilogue->scale == nullptr ? nullptr : epilogue->scale + column;
+    shift = epilogue->shift == nullptr ? nullptr : epilogue->shift + column;
+    residual = epilogue->residual == nullptr ? nullptr : epilogue->residual + element;
+  }
 };
 
-HWY_INLINE Vec Apply(Vec sum, const Finish& finish, Vec c, Vec bias) {
-  if (finish.load_c) sum = hn::Add(c, sum);
-  if (finish.bias != nullptr) sum = hn::Add(sum, bias);
-  // Not Max, which hides a NaN on some targets.
-  if (finish.relu) sum = hn::IfThenZeroElse(hn::Lt(sum, hn::Zero(F32())), sum);
-  return sum;
+// `column` and `element` lie behind the block's first; load(p) reads a vector, or what is left of one.
+template <class LoadFn>
+HWY_INLINE Vec Apply(Vec sum, const Finish& f, Vec c, int64_t column, int64_t element, const LoadFn& load) {
+  if (f.load_c) sum = hn::Add(c, sum);
+  if (f.epilogue == nullptr) return sum;
+  if (f.scale != nullptr) sum = hn::Mul(sum, load(f.scale + column));
+  if (f.shift != nullptr) sum = hn::Add(sum, load(f.shift + column));
+  if (f.residual != nullptr && !f.epilogue->residual_last) sum = hn::Add(sum, load(f.residual + element));
+  Vec one[] = {sum};
+  Activate(*f.epilogue, one);
+  if (f.residual != nullptr && f.epilogue->residual_last) one[0] = hn::Add(one[0], load(f.residual + element));
+  return one[0];
 }
 
 struct Block {
@@ -155,28 +169,24 @@ HWY_NOINLINE void Micro(const Block& t) {
   }
 
   const Finish f = t.finish;
-  const Vec zero = hn::Zero(d);
   const int64_t rest = t.cols - (V - 1) * kLanes;  // columns in the last vector
   INGOT_UNROLL
   for (int v = 0; v < V; ++v) {
     const bool whole = v + 1 < V || rest == kLanes;
-    Vec bias_v = zero;
-    if (f.bias != nullptr) {
-      const float* bias = f.bias + v * kLanes;
-      bias_v = whole ? hn::LoadU(d, bias) : LoadSome(bias, rest);
-    }
+    const auto load = [&](const float* p) HWY_ATTR { return whole ? hn::LoadU(d, p) : LoadSome(p, rest); };
     INGOT_UNROLL
     for (int r = 0; r < R; ++r) {
-      float* HWY_RESTRICT c = t.c + r * t.ldc + v * kLanes;
+      const int64_t element = r * t.ldc + v * kLanes;
+      float* HWY_RESTRICT c = t.c + element;
+      const Vec out = Apply(sum[r][v], f, f.load_c ? load(c) : hn::Zero(d), v * kLanes, element, load);
       if (whole) {
-        const Vec out = Apply(sum[r][v], f, f.load_c ? hn::LoadU(d, c) : zero, bias_v);
         if (f.stream) {
           hn::Stream(out, d, c);
         } else {
           hn::StoreU(out, d, c);
         }
       } else {
-        StoreSome(Apply(sum[r][v], f, f.load_c ? LoadSome(c, rest) : zero, bias_v), c, rest);
+        StoreSome(out, c, rest);
       }
     }
   }

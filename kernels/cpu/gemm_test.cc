@@ -28,10 +28,13 @@ struct Case {
   bool trans_a = false, trans_b = false, bias = false, relu = false, accumulate = false;
   int64_t pad = 0;     // lda, ldb, ldc are this much larger than needed
   int64_t offset = 0;  // operands start this many floats behind an aligned address
+  bool scale = false, leaky = false;
+  int residual = 0;  // 1: before the activation, 2: behind it
 
   std::string Name() const {
     return "m=" + std::to_string(m) + " n=" + std::to_string(n) + " k=" + std::to_string(k) + (trans_a ? " At" : "") +
            (trans_b ? " Bt" : "") + (bias ? " bias" : "") + (relu ? " relu" : "") + (accumulate ? " accumulate" : "") +
+           (scale ? " scale" : "") + (leaky ? " leaky" : "") + " residual=" + std::to_string(residual) +
            " pad=" + std::to_string(pad) + " offset=" + std::to_string(offset);
   }
 };
@@ -69,11 +72,15 @@ class Problem {
         c0_(c.m * Ldc() + c.offset),
         c_(c.m * Ldc() + c.offset),
         bias_(c.n + c.offset),
+        scale_(c.n + c.offset),
+        residual_(c.m * Ldc() + c.offset),
         workspace_(static_cast<int64_t>(GemmWorkspace(c.m, c.n, c.k, c.trans_a, c.trans_b))) {
     std::mt19937 random(static_cast<uint32_t>(c.m * 131 + c.n * 17 + c.k));
     a_.Fill(random);
     b_.Fill(random);
     bias_.Fill(random);
+    scale_.Fill(random);
+    residual_.Fill(random);
     c0_.Fill(random);
     float* c0 = c0_.get() + c.offset;
     for (int64_t i = 0; i < c.m; ++i) {
@@ -96,8 +103,14 @@ class Problem {
     args.a = a_.get() + case_.offset, args.lda = Lda(), args.trans_a = case_.trans_a;
     args.b = b_.get() + case_.offset, args.ldb = Ldb(), args.trans_b = case_.trans_b;
     args.c = c_.get() + case_.offset, args.ldc = Ldc();
-    args.bias = case_.bias ? bias_.get() + case_.offset : nullptr;
-    args.relu = case_.relu, args.accumulate = case_.accumulate;
+    Epilogue& e = args.epilogue;
+    e.shift = case_.bias ? bias_.get() + case_.offset : nullptr;
+    e.scale = case_.scale ? scale_.get() + case_.offset : nullptr;
+    e.residual = case_.residual ? residual_.get() + case_.offset : nullptr;
+    e.residual_last = case_.residual == 2;
+    if (case_.relu) e.slope = 0;
+    if (case_.leaky) e.slope = 0.25f, e.limit = 1;
+    args.accumulate = case_.accumulate;
     Gemm(pool, args, workspace_.get());
     return args.c;
   }
@@ -108,7 +121,8 @@ class Problem {
     const float* a = a_.get() + s.offset;
     const float* b = b_.get() + s.offset;
     const float* c0 = c0_.get() + s.offset;
-    const float* bias = bias_.get() + s.offset;
+    const float *bias = bias_.get() + s.offset, *scale = scale_.get() + s.offset;
+    const float* residual = residual_.get() + s.offset;
     for (int64_t i = 0; i < s.m; ++i) {
       for (int64_t j = 0; j < s.n; ++j) {
         double sum = 0, size = 1;
@@ -119,8 +133,12 @@ class Problem {
           size += std::fabs(product);
         }
         if (s.accumulate) sum += c0[i * Ldc() + j];
+        if (s.scale) sum *= scale[j];
         if (s.bias) sum += bias[j];
-        if (s.relu && sum < 0) sum = 0;
+        if (s.residual == 1) sum += residual[i * Ldc() + j];
+        if ((s.relu || s.leaky) && sum < 0) sum *= s.leaky ? 0.25 : 0;
+        if (s.leaky && sum > 1) sum = 1;
+        if (s.residual == 2) sum += residual[i * Ldc() + j];
         ASSERT_NEAR(c[i * Ldc() + j], sum, 1e-6 * size) << s.Name() << " at (" << i << ", " << j << ")";
       }
       for (int64_t j = s.n; j < Ldc(); ++j) ASSERT_EQ(c[i * Ldc() + j], kUntouched) << s.Name() << " row " << i;
@@ -131,7 +149,7 @@ class Problem {
 
  private:
   Case case_;
-  Buffer a_, b_, c0_, c_, bias_, workspace_;
+  Buffer a_, b_, c0_, c_, bias_, scale_, residual_, workspace_;
 };
 
 class GemmTest : public testing::TestWithParam<int64_t> {
@@ -152,6 +170,8 @@ Case Vary(int64_t m, int64_t n, int64_t k, int64_t count) {
   Case c{m, n, k};
   c.trans_a = count & 1, c.trans_b = count & 2, c.bias = count % 3 == 1, c.relu = count % 5 == 2;
   c.accumulate = count % 7 > 3, c.pad = count % 11 % 3, c.offset = count % 13 % 4;
+  c.scale = count % 3 == 1 && count % 4 > 1, c.residual = static_cast<int>(count / 2 % 17 % 3),
+  c.leaky = count % 5 == 4;
   return c;
 }
 
@@ -214,7 +234,7 @@ TEST_P(GemmTest, ReluKeepsNaN) {
   std::vector<float> a(1, nan), b(20, 1.0f);
   GemmArgs args;
   args.m = 1, args.n = 20, args.k = 1, args.a = a.data(), args.lda = 1, args.b = b.data(), args.ldb = 20;
-  args.c = c, args.ldc = 20, args.relu = true;
+  args.c = c, args.ldc = 20, args.epilogue.slope = 0, args.epilogue.limit = 6;
   Gemm(pool_, args, nullptr);
   for (float value : c) EXPECT_TRUE(std::isnan(value));
 }

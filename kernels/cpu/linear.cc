@@ -13,6 +13,17 @@
 namespace ingot::cpu {
 namespace {
 
+Epilogue MakeEpilogue(const Call& call, const EpilogueAttrs& a) {
+  Epilogue e;
+  if (call.in.size() - (a.residual ? 1 : 0) > 2) {
+    e.shift = call.in[2].f();
+    if (a.scaled && e.shift != nullptr) e.scale = e.shift, e.shift += call.out[0].shape.back();
+  }
+  if (a.residual) e.residual = call.in.back().f();
+  e.residual_last = a.residual_last, e.slope = a.slope, e.limit = a.limit;
+  return e;
+}
+
 GemmArgs ArgsOf(const Call& call) {
   const auto& attrs = call.as<GemmAttrs>();
   const Operand &a = call.in[0], &b = call.in[1], &c = call.out[0];
@@ -21,8 +32,7 @@ GemmArgs ArgsOf(const Call& call) {
   args.a = a.f(), args.lda = a.shape[1], args.trans_a = attrs.trans_a;
   args.b = b.f(), args.ldb = b.shape[1], args.trans_b = attrs.trans_b;
   args.c = c.f(), args.ldc = args.n;
-  args.bias = call.in.size() > 2 ? call.in[2].f() : nullptr;
-  args.relu = attrs.relu;
+  args.epilogue = MakeEpilogue(call, attrs.epilogue);
   return args;
 }
 
@@ -57,7 +67,6 @@ PoolShape PoolOf(const Call& call, const Operand& x, const Operand& y) {
 
 ThreadPool& Pool(const Call& call) { return *call.run->pool; }
 float* Floats(const Call& call) { return static_cast<float*>(call.workspace); }
-const float* Bias(const Call& call) { return call.in.size() > 2 ? call.in[2].f() : nullptr; }
 
 }  // namespace
 
@@ -68,7 +77,7 @@ size_t GemmWorkspace(const Call& call) {
 }
 
 void Conv2D(const Call& call) {
-  Conv2D(Pool(call), Forward(call), call.in[0].f(), call.in[1].f(), Bias(call), call.as<ConvAttrs>().relu,
+  Conv2D(Pool(call), Forward(call), call.in[0].f(), call.in[1].f(), MakeEpilogue(call, call.as<ConvAttrs>().epilogue),
          call.out[0].f(), Floats(call));
 }
 void Conv2DGradInput(const Call& call) {
@@ -84,8 +93,8 @@ size_t Conv2DGradKernelWorkspace(const Call& call) {
 }
 
 void Depthwise(const Call& call) {
-  DepthwiseConv2D(Pool(call), Forward(call), call.in[0].f(), call.in[1].f(), Bias(call), call.as<ConvAttrs>().relu,
-                  call.out[0].f(), Floats(call));
+  DepthwiseConv2D(Pool(call), Forward(call), call.in[0].f(), call.in[1].f(),
+                  MakeEpilogue(call, call.as<ConvAttrs>().epilogue), call.out[0].f(), Floats(call));
 }
 void DepthwiseGradInput(const Call& call) {
   DepthwiseConv2DGradInput(Pool(call), GradInput(call), call.in[0].f(), call.in[1].f(), call.out[0].f(), Floats(call));

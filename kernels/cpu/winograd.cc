@@ -87,9 +87,8 @@ struct Run {
   const WinogradPlan* p;
   Image x;
   const float* w;
-  bool exchanged;     // w is (3, 3, K, C) with its taps reversed
-  const float* bias;  // may be null
-  bool relu;
+  bool exchanged;  // w is (3, 3, K, C) with its taps reversed
+  const Epilogue* epilogue;
   float* y;
 };
 
@@ -133,7 +132,7 @@ void Multiply(const float* a, int64_t lda, int64_t rows, const float* b, int64_t
       block.k = d1 - d0;
       block.ldc = ldc;
       block.cols = kPanel;
-      block.finish = {piece > 0, nullptr, false, false};
+      block.finish = {piece > 0, false};
       // Two row blocks prefetch the two halves of the next panel, a line each step.
       block.next = block.b + depth * kPanel;
       for (int64_t r = 0; r < rows;) {
@@ -156,6 +155,7 @@ void Multiply(const float* a, int64_t lda, int64_t rows, const float* b, int64_t
 void TransformBack(const Run& run, int64_t first, int64_t last, int64_t k0, int64_t count, const float* m) {
   const ConvShape& s = *run.s;
   const WinogradPlan& p = *run.p;
+  const Epilogue& e = *run.epilogue;
   const Vec zero = hn::Zero(F32());
   for (int64_t tile = first; tile < last; ++tile, m += p.out_row) {
     const int64_t oh = tile / p.tiles_w % p.tiles_h * kOutTile, ow = tile % p.tiles_w * kOutTile;
@@ -163,13 +163,18 @@ void TransformBack(const Run& run, int64_t first, int64_t last, int64_t k0, int6
     float* y = run.y + ((tile / (p.tiles_w * p.tiles_h) * s.oh + oh) * s.ow + ow) * s.k + k0;
     for (int64_t k = 0; k < count; k += kLanes) {
       const int64_t left = count - k;
-      const Vec bias = run.bias != nullptr ? LoadUpTo(run.bias + k0 + k, left) : zero;
+      const Vec shift = e.shift != nullptr ? LoadUpTo(e.shift + k0 + k, left) : zero;
+      const Vec scale = e.scale != nullptr ? LoadUpTo(e.scale + k0 + k, left) : zero;
       Transform<At>([&](int i, int j) HWY_ATTR { return hn::LoadU(F32(), m + (i * 6 + j) * p.out_step + k); },
                     [&](int i, int j, Vec v) HWY_ATTR {
                       if (i >= rows || j >= cols) return;
-                      v = hn::Add(v, bias);
-                      if (run.relu) v = hn::IfThenZeroElse(hn::Lt(v, zero), v);
-                      StoreUpTo(v, y + (i * s.ow + j) * s.k + k, left);
+                      float* to = y + (i * s.ow + j) * s.k + k;
+                      const Vec residual = e.residual != nullptr ? LoadUpTo(e.residual + (to - run.y), left) : zero;
+                      Vec one[] = {e.scale != nullptr ? hn::MulAdd(v, scale, shift) : hn::Add(v, shift)};
+                      if (e.residual != nullptr && !e.residual_last) one[0] = hn::Add(one[0], residual);
+                      Activate(e, one);
+                      if (e.residual != nullptr && e.residual_last) one[0] = hn::Add(one[0], residual);
+                      StoreUpTo(one[0], to, left);
                     });
     }
   }
@@ -242,10 +247,10 @@ void RunShared(ThreadPool& pool, const Run& run, float* workspace) {
 }
 
 void Forward(ThreadPool& pool, const ConvShape& s, const WinogradPlan& p, const float* x, const float* w,
-             bool exchanged, const float* bias, bool relu, float* y, float* workspace) {
+             bool exchanged, const Epilogue& epilogue, float* y, float* workspace) {
   if (p.tiles == 0) return;
   std::memset(workspace, 0, sizeof(float) * static_cast<size_t>(p.zeros));
-  const Run run = {&s, &p, {x, s.h, s.w, s.c, s.pad_top, s.pad_left, workspace}, w, exchanged, bias, relu, y};
+  const Run run = {&s, &p, {x, s.h, s.w, s.c, s.pad_top, s.pad_left, workspace}, w, exchanged, &epilogue, y};
   (p.own > 0 ? RunOwn : RunShared)(pool, run, workspace + p.zeros);
 }
 
@@ -263,7 +268,7 @@ void MultiplyTransposed(const float* v, int64_t ldv, int64_t first, int64_t last
     block.next_step = block.next_row = 0;
     block.ldc = ldd;
     block.cols = std::min(kPanel, k - j);
-    block.finish = {add, nullptr, false, false};
+    block.finish = {add, false};
     for (int64_t r = first; r < last;) {
       const int64_t count = Ceil(last - r, Ceil(last - r, kRows));
       block.a = v + r;
@@ -377,17 +382,17 @@ size_t WinogradWorkspace(const ConvShape& s) { return static_cast<size_t>(PlanFo
 size_t WinogradGradInputWorkspace(const ConvShape& s) { return WinogradWorkspace(Reversed(s)); }
 size_t WinogradGradKernelWorkspace(const ConvShape& s) { return static_cast<size_t>(PlanGradKernel(s).floats); }
 
-void WinogradConv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const float* bias, bool relu,
+void WinogradConv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const Epilogue& epilogue,
                     float* y, float* workspace) {
   ChosenTargets();
-  HWY_DYNAMIC_DISPATCH(Forward)(pool, s, PlanForward(s), x, w, false, bias, relu, y, workspace);
+  HWY_DYNAMIC_DISPATCH(Forward)(pool, s, PlanForward(s), x, w, false, epilogue, y, workspace);
 }
 
 void WinogradGradInput(ThreadPool& pool, const ConvShape& s, const float* dy, const float* w, float* dx,
                        float* workspace) {
   ChosenTargets();
   const ConvShape r = Reversed(s);
-  HWY_DYNAMIC_DISPATCH(Forward)(pool, r, PlanForward(r), dy, w, true, nullptr, false, dx, workspace);
+  HWY_DYNAMIC_DISPATCH(Forward)(pool, r, PlanForward(r), dy, w, true, {}, dx, workspace);
 }
 
 void WinogradGradKernel(ThreadPool& pool, const ConvShape& s, const float* x, const float* dy, float* dw,

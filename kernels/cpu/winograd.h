@@ -28,7 +28,7 @@ size_t WinogradWorkspace(const ConvShape& s);
 size_t WinogradGradInputWorkspace(const ConvShape& s);
 size_t WinogradGradKernelWorkspace(const ConvShape& s);
 
-void WinogradConv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const float* bias, bool relu,
+void WinogradConv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const Epilogue& epilogue,
                     float* y, float* workspace);
 void WinogradGradInput(ThreadPool& pool, const ConvShape& s, const float* dy, const float* w, float* dx,
                        float* workspace);

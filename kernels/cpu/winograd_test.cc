@@ -48,14 +48,13 @@ struct Results {
   std::vector<double> y, dx, dw;
 };
 
-Results Naive(const ConvShape& s, const Floats& x, const Floats& w, const Floats& bias, const Floats& dy) {
+Results Naive(const ConvShape& s, const Floats& x, const Floats& w, const Floats& dy) {
   Results r;
   r.y.resize(At(OutputSize(s))), r.dx.resize(At(InputSize(s))), r.dw.resize(At(KernelSize(s)));
   for (int64_t n = 0; n < s.n; ++n)
     for (int64_t oh = 0; oh < s.oh; ++oh)
       for (int64_t ow = 0; ow < s.ow; ++ow) {
         const int64_t out = ((n * s.oh + oh) * s.ow + ow) * s.k;
-        for (int64_t k = 0; k < s.k && !bias.empty(); ++k) r.y[At(out + k)] += bias[At(k)];
         for (int64_t tap = 0; tap < 9; ++tap) {
           const int64_t ih = oh - s.pad_top + tap / 3, iw = ow - s.pad_left + tap % 3;
           if (ih < 0 || ih >= s.h || iw < 0 || iw >= s.w) continue;
@@ -97,16 +96,23 @@ class Buffer {
 
 // What the three functions give on a pool.
 std::vector<Floats> RunAll(const ConvShape& s, ThreadPool& pool, const Floats& x, const Floats& w, const Floats& bias,
-                           bool relu, const Floats& dy, int64_t offset) {
-  Buffer xs(x, offset), ws(w, offset), bs(bias, offset), dys(dy, offset);
+                           bool relu, const Floats& scale, const Floats& residual, const Floats& dy, int64_t offset) {
+  Buffer xs(x, offset), ws(w, offset), bs(bias, offset), dys(dy, offset), scales(scale, offset);
   Buffer y(OutputSize(s), offset), dx(InputSize(s), offset), dw(KernelSize(s), offset);
   const auto workspace = [&](size_t size) { return Buffer(static_cast<int64_t>(size), offset); };
   Buffer wy = workspace(WinogradWorkspace(s)), wx = workspace(WinogradGradInputWorkspace(s));
   Buffer ww = workspace(WinogradGradKernelWorkspace(s));
-  WinogradConv2D(pool, s, xs.data(), ws.data(), bias.empty() ? nullptr : bs.data(), relu, y.data(), wy.data());
+  Epilogue e = BiasAndRelu(bias.empty() ? nullptr : bs.data(), relu);
+  if (!scale.empty()) e.scale = scales.data();
+  if (!residual.empty()) {  // where the result comes
+    std::copy(residual.begin(), residual.end(), y.data());
+    e.residual = y.data();
+    e.residual_last = !relu;
+  }
+  WinogradConv2D(pool, s, xs.data(), ws.data(), e, y.data(), wy.data());
   WinogradGradInput(pool, s, dys.data(), ws.data(), dx.data(), wx.data());
   WinogradGradKernel(pool, s, xs.data(), dys.data(), dw.data(), ww.data());
-  for (const Buffer* b : {&xs, &ws, &bs, &dys, &y, &dx, &dw, &wy, &wx, &ww}) EXPECT_TRUE(b->Whole());
+  for (const Buffer* b : {&xs, &ws, &bs, &dys, &y, &dx, &dw, &wy, &wx, &ww, &scales}) EXPECT_TRUE(b->Whole());
   return {y.values(), dx.values(), dw.values()};
 }
 
@@ -127,18 +133,27 @@ void Check(const ConvShape& s, uint32_t seed) {
                dy = Random(OutputSize(s), seed + 2);
   const Floats bias = seed % 2 ? Random(s.k, seed + 3) : Floats();
   const bool relu = seed % 3 == 0;
-  Results want = Naive(s, x, w, bias, dy);
-  if (relu)
-    for (double& v : want.y) v = std::max(0.0, v);
+  const Floats scale = seed % 5 < 2 ? Random(s.k, seed + 4) : Floats();
+  const Floats residual = seed % 7 < 3 ? Random(OutputSize(s), seed + 5) : Floats();
+  Results want = Naive(s, x, w, dy);
+  for (size_t i = 0; i < want.y.size(); ++i) {
+    const size_t k = i % At(s.k);
+    double& v = want.y[i];
+    if (!scale.empty()) v *= scale[k];
+    if (!bias.empty()) v += bias[k];
+    if (!residual.empty()) v += residual[i];
+    if (relu) v = std::max(0.0, v);
+  }
   static ThreadPool pools[] = {ThreadPool(1), ThreadPool(2), ThreadPool(3), ThreadPool(5)};
   const double bound = std::max(s.c, s.k) <= 128 ? 3e-6 : 5e-6;  // of the largest value; it grows with the sums
   testing::ForEachTarget([&] {
-    const std::vector<Floats> first = RunAll(s, pools[0], x, w, bias, relu, dy, 0);
+    const std::vector<Floats> first = RunAll(s, pools[0], x, w, bias, relu, scale, residual, dy, 0);
     EXPECT_LE(Error(first[0], want.y), bound);
     EXPECT_LE(Error(first[1], want.dx), bound);
     EXPECT_LE(Error(first[2], want.dw), bound);
     for (int i = 1; i < 4; ++i)
-      EXPECT_TRUE(testing::SameBits(RunAll(s, pools[i], x, w, bias, relu, dy, i % 2), first)) << "pool " << i;
+      EXPECT_TRUE(testing::SameBits(RunAll(s, pools[i], x, w, bias, relu, scale, residual, dy, i % 2), first))
+          << "pool " << i;
   });
 }
 
@@ -196,9 +211,9 @@ TEST(Winograd, ErrorIsThatOfASum) {
       const ConvShape s = Make(2, 8, c, k, 1);
       const Floats x = Random(InputSize(s), 1, low, 1), w = Random(KernelSize(s), 2, -1, 1);
       const Floats dy = Random(OutputSize(s), 3, -1, 1);
-      const Results want = Naive(s, x, w, {}, dy);
+      const Results want = Naive(s, x, w, dy);
       testing::ForEachTarget([&] {
-        const std::vector<Floats> got = RunAll(s, ThreadPool::Default(), x, w, {}, false, dy, 0);
+        const std::vector<Floats> got = RunAll(s, ThreadPool::Default(), x, w, {}, false, {}, {}, dy, 0);
         EXPECT_LE(Error(got[0], want.y), bound) << "y " << c << " from " << low;
         EXPECT_LE(Error(got[1], want.dx), bound) << "dx " << c << " from " << low;
         EXPECT_LE(Error(got[2], want.dw), bound) << "dw " << c << " from " << low;
@@ -211,7 +226,7 @@ TEST(Winograd, ReluKeepsNan) {
   const ConvShape s = Make(1, 4, 20, 20, 1);
   const Floats x(At(InputSize(s)), std::numeric_limits<float>::quiet_NaN()), w(At(KernelSize(s)), 1.0f);
   Floats y(At(OutputSize(s))), workspace(WinogradWorkspace(s));
-  WinogradConv2D(ThreadPool::Default(), s, x.data(), w.data(), nullptr, true, y.data(), workspace.data());
+  WinogradConv2D(ThreadPool::Default(), s, x.data(), w.data(), BiasAndRelu(nullptr, true), y.data(), workspace.data());
   for (const float v : y) ASSERT_TRUE(std::isnan(v));
 }
 

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+//
+// Plans with what they fuse against the same plans without: epilogues of products and convolutions, and every
+// golden model.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "ingot/core/plan/passes.h"
+#include "ingot/io/keras_config.h"
+#include "ingot/kernels/formulas.h"
+#include "ingot/tests/fixture.h"
+#include "ingot/train/model.h"
+#include "ingot/train/plan_run.h"
+
+namespace ingot {
+namespace {
+
+using testing::Compare;
+using testing::Difference;
+using testing::Golden;
+
+struct WithoutFusion {
+  WithoutFusion() { SetFusion(false); }
+  ~WithoutFusion() { SetFusion(true); }
+};
+
+Array Random(const Shape& shape, uint32_t seed, float low = -1, float high = 1) {
+  std::mt19937 engine(seed);
+  std::uniform_real_distribution<float> draw(low, high);
+  Array x(shape);
+  for (float& v : x.floats()) v = draw(engine);
+  return x;
+}
+
+enum class Part { kNorm, kRelu, kRelu6, kLeaky, kAdd, kTanh };
+
+// A product or convolution and what follows it; x is read once more, so that it may be the residual too.
+struct Chain {
+  Kernel kernel;
+  bool bias;
+  std::vector<Part> parts;
+  bool residual_is_x = false;
+  const char* expected;  // what the plan says of it
+};
+
+Value Write(const Chain& chain, PlanRun& run) {
+  Graph& g = run.graph;
+  const bool gemm = chain.kernel == Kernel::kGemm;
+  const Shape image = gemm ? Shape{7, 24} : Shape{2, 6, 5, 24};
+  const Value x = g.Unary(run.Feed(Random(image, 1)), {static_cast<uint16_t>(Formula::kAffine), {2, 0, 0}}, false);
+  const Value bias = chain.bias ? run.Feed(Random({24}, 2)) : Value{};
+  Value y;
+  if (gemm) {
+    y = g.Gemm(x, run.Feed(Random({24, 24}, 3)), false, false, bias);
+  } else if (chain.kernel == Kernel::kConv2D) {
+    const ConvAttrs attrs{.pad_top = 1, .pad_left = 1};
+    y = g.Conv2D(x, run.Feed(Random({3, 3, 24, 24}, 3)), bias, attrs, image);
+  } else {
+    const ConvAttrs attrs{.groups = 24, .pad_top = 1, .pad_left = 1};
+    y = g.Depthwise(x, run.Feed(Random({3, 3, 24, 1}, 3)), bias, attrs, image);
+  }
+  const auto unary = [&](Formula f, float a, float b) { y = g.Unary(y, {static_cast<uint16_t>(f), {a, b, 0}}, true); };
+  for (const Part part : chain.parts) {
+    if (part == Part::kNorm) {
+      const Graph::BatchNormWeights w{run.Feed(Random({24}, 4)), run.Feed(Random({24}, 5)), run.Feed(Random({24}, 6)),
+                                      run.Feed(Random({24}, 7, 0.5f, 2))};
+      y = g.BatchNorm(y, w, {1e-3f, 0.9f}, false);
+    }
+    if (part == Part::kRelu) unary(Formula::kRelu, 0, -1);
+    if (part == Part::kRelu6) unary(Formula::kRelu, 0, 6);
+    if (part == Part::kLeaky) unary(Formula::kLeakyRelu, 0.25f, 0);
+    if (part == Part::kTanh) unary(Formula::kTanh, 0, 0);
+    if (part == Part::kAdd) {
+      const Value other = g.Unary(run.Feed(Random(image, 8)), {static_cast<uint16_t>(Formula::kAbs), {}}, false);
+      y = chain.residual_is_x ? g.Add(x, y) : g.Add(y, other);
+    }
+  }
+  g.Keep(y);
+  run.Finish();
+  return y;
+}
+
+TEST(Epilogue, EpiloguesAgreeWithWhatTheyReplace) {
+  using enum Part;
+  const Kernel conv = Kernel::kConv2D, depthwise = Kernel::kDepthwise, gemm = Kernel::kGemm;
+  for (const Chain& chain : {
+           Chain{conv, true, {kNorm, kRelu6, kAdd}, false, "Conv2D + batchnorm + relu6 + add"},
+           Chain{conv, false, {kNorm, kAdd, kRelu}, false, "Conv2D + batchnorm + add + relu"},
+           Chain{conv, true, {kAdd}, true, "Conv2D + bias + add"},
+           Chain{conv, true, {kRelu, kAdd}, true, "Conv2D + bias + relu + add"},
+           Chain{conv, false, {kAdd, kAdd}, false, "Conv2D + add"},           // the second stays
+           Chain{conv, true, {kRelu, kNorm}, false, "Conv2D + bias + relu"},  // in another order than an epilogue has
+           Chain{conv, true, {kNorm, kNorm}, false, "Conv2D + batchnorm"},
+           Chain{conv, true, {kAdd, kNorm}, false, "Conv2D + bias + add"},
+           Chain{conv, true, {kTanh}, false, "Conv2D + bias"},
+           Chain{conv, true, {kRelu, kAdd, kRelu}, false, "Conv2D + bias + relu + add"},
+           Chain{depthwise, false, {kNorm, kRelu6}, false, "Depthwise + batchnorm + relu6"},
+           Chain{depthwise, true, {kNorm, kLeaky, kAdd}, true, "Depthwise + batchnorm + leaky relu + add"},
+           Chain{gemm, true, {kNorm, kRelu}, false, "Gemm + batchnorm + relu"},
+           Chain{gemm, true, {kNorm, kAdd, kLeaky}, true, "Gemm + batchnorm + add + leaky relu"},
+           Chain{gemm, true, {kRelu6, kAdd}, false, "Gemm + bias + relu6 + add"},
+       }) {
+    SCOPED_TRACE(chain.expected);
+    PlanRun fused, plain;
+    const Value y = Write(chain, fused);
+    Value expected;
+    {
+      const WithoutFusion off;
+      expected = Write(chain, plain);
+    }
+    std::vector<std::string> steps;
+    for (const Step& step : fused.plan->steps()) steps.push_back(Fused(step));
+    EXPECT_TRUE(std::count(steps.begin(), steps.end(), chain.expected)) << fused.plan->Describe();
+    plain.Execute();
+    const std::vector<float> want = plain.Read(expected);
+    for (int i = 0; i < 2; ++i) {
+      fused.Execute();
+      const std::vector<float> got = fused.Read(y);
+      for (size_t j = 0; j < want.size(); ++j) ASSERT_NEAR(got[j], want[j], 2e-5) << j;
+    }
+  }
+}
+
+// What is read elsewhere, by the gradient for one, is still made.
+TEST(Epilogue, ValuesThatAreReadTwiceStay) {
+  for (const bool keep : {false, true}) {
+    PlanRun run;
+    Graph& g = run.graph;
+    const Value x = run.Feed(Random({4, 8}, 1)), w = run.Feed(Random({8, 8}, 2));
+    const Value y = g.Gemm(x, w);
+    const Value z = g.Unary(y, {static_cast<uint16_t>(Formula::kRelu), {0, -1, 0}}, true);
+    Value sum = z;
+    if (keep)
+      g.Keep(y);
+    else
+      sum = g.Multiply(y, z);
+    g.Keep(sum);
+    run.Finish();
+    EXPECT_EQ(run.plan->steps().size(), keep ? 2u : 3u) << run.plan->Describe();
+  }
+}
+
+TEST(Epilogue, GoldenModelsPredictTheSame) {
+  int normalized = 0, added = 0;
+  for (const char* group : {"layers", "models"}) {
+    const Golden golden(group);
+    for (const Json& j : golden.cases()) {
+      if (!golden.has(j, "predict0")) continue;
+      SCOPED_TRACE(j["name"].get<std::string>());
+      const auto predict = [&](std::string* plan) {
+        Model model(NetworkFromConfig(j["config"]), {.seed = 1});
+        model.set_weights(golden.list(j, "w"));
+        const Arrays x = golden.list(j, "x");
+        const Arrays y = model.predict_on_batch(x);
+        const Shape& in = model.inputs()[0].shape();
+        const bool known = std::count(in.begin() + 1, in.end(), kNone) == 0;
+        if (plan && known) *plan = model.plan(static_cast<int>(x[0].rows()), false);
+        return y;
+      };
+      std::string plan;
+      const Arrays got = predict(&plan);
+      const WithoutFusion off;
+      const Arrays want = predict(nullptr);
+      for (size_t i = 0; i < got.size(); ++i) {
+        const Difference d = Compare(got[i], want[i]);
+        EXPECT_TRUE(d.ok) << d.text;
+      }
+      normalized += plan.find(" + batchnorm") != std::string::npos;
+      added += plan.find(" + add") != std::string::npos;
+    }
+  }
+  EXPECT_GE(normalized, 3);
+  EXPECT_GE(added, 1);
+}
+
+}  // namespace
+}  // namespace ingot
