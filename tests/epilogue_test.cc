@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Plans with what they fuse against the same plans without: epilogues of products and convolutions, and every
-// golden model.
+// Plans with what they fuse against the same plans without: epilogues of products and convolutions, zeros around an
+// image as padding, and every golden model.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -138,6 +138,71 @@ TEST(Epilogue, ValuesThatAreReadTwiceStay) {
     g.Keep(sum);
     run.Finish();
     EXPECT_EQ(run.plan->steps().size(), keep ? 2u : 3u) << run.plan->Describe();
+  }
+}
+
+// Zeros around an image, then a window, against the same with something between that changes nothing.
+TEST(Epilogue, ZerosAroundAnImageBecomePadding) {
+  struct Case {
+    Kernel kernel;
+    int64_t top, bottom, left, right;
+    int32_t stride;
+    float fill;
+    bool relu, folded;
+  };
+  for (const Case& c : {
+           Case{Kernel::kConv2D, 1, 1, 1, 1, 1, 0, false, true},
+           Case{Kernel::kConv2D, 0, 1, 0, 1, 2, 0, true, true},
+           Case{Kernel::kConv2D, 5, 0, 4, 7, 2, 0, false, true},
+           Case{Kernel::kConv2D, 1, 1, 1, 1, 1, 0.5f, false, false},
+           Case{Kernel::kDepthwise, 0, 1, 0, 1, 2, 0, false, true},
+           Case{Kernel::kDepthwise, 2, 3, 4, 0, 1, 0, true, true},
+           Case{Kernel::kMaxPool, 1, 1, 1, 1, 2, 0, true, true},
+           Case{Kernel::kMaxPool, 5, 0, 4, 7, 1, 0, true, true},
+           Case{Kernel::kMaxPool, 1, 1, 1, 1, 2, 0, false, false},
+           Case{Kernel::kMaxPool, 1, 1, 1, 1, 2, -1, true, false},
+       }) {
+    const auto write = [&](PlanRun& run, bool between, Value& x, Value& w, Value& y) {
+      Graph& g = run.graph;
+      const int64_t h = 8 + c.top + c.bottom, wide = 7 + c.left + c.right;
+      x = run.Feed(Random({2, 8, 7, 6}, 1), true);
+      Value v = x;
+      if (c.relu) v = g.Unary(v, {static_cast<uint16_t>(Formula::kRelu), {0, -1, 0}}, true);
+      const int64_t before[] = {0, c.top, c.left, 0};
+      v = g.Pad(v, before, {2, h, wide, 6}, c.fill);
+      if (between) v = g.Unary(v, {static_cast<uint16_t>(Formula::kAffine), {1, 0, 0}}, false);
+      const Shape out{2, (h - 3) / c.stride + 1, (wide - 3) / c.stride + 1, 6};
+      const ConvAttrs attrs{
+          .stride_h = c.stride, .stride_w = c.stride, .groups = c.kernel == Kernel::kDepthwise ? 6 : 1};
+      if (c.kernel == Kernel::kMaxPool) {
+        y = g.MaxPool(v, {3, 3, c.stride, c.stride, 0, 0}, out);
+      } else {
+        w = run.Feed(Random(c.kernel == Kernel::kConv2D ? Shape{3, 3, 6, 6} : Shape{3, 3, 6, 1}, 2), true);
+        y = c.kernel == Kernel::kConv2D ? g.Conv2D(v, w, {}, attrs, out) : g.Depthwise(v, w, {}, attrs, out);
+      }
+      g.Keep(y);
+      g.SeedGrad(y, run.Feed(Random(out, 3)));
+      g.Backward();
+      g.Keep(g.GradOf(x));
+      if (w) g.Keep(g.GradOf(w));
+      run.Finish();
+      run.Execute();
+    };
+    PlanRun folded, plain;
+    Value x[2], w[2], y[2];
+    write(folded, false, x[0], w[0], y[0]);
+    write(plain, true, x[1], w[1], y[1]);
+    bool padded = false;
+    for (const Step& step : folded.plan->steps())
+      padded |= step.kernel == Kernel::kFill && step.phase == Phase::kForward;
+    EXPECT_NE(padded, c.folded) << folded.plan->Describe();
+    const auto compare = [](const std::vector<float>& got, const std::vector<float>& want) {
+      ASSERT_EQ(got.size(), want.size());
+      for (size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(got[i], want[i], 1e-5) << i;
+    };
+    compare(folded.Read(y[0]), plain.Read(y[1]));
+    compare(folded.Read(folded.graph.GradOf(x[0])), plain.Read(plain.graph.GradOf(x[1])));
+    if (w[0]) compare(folded.Read(folded.graph.GradOf(w[0])), plain.Read(plain.graph.GradOf(w[1])));
   }
 }
 

@@ -123,6 +123,25 @@ Value Graph::MadeBy(Value v, Kernel kernel, Attrs* attrs) const {
   return {};
 }
 
+Value Graph::Unpadded(Value v, int32_t& top, int32_t& left) const {
+  Attrs attrs;
+  const Value x = MadeBy(v, Kernel::kCopyBox, &attrs);
+  if (!x || shape(v).rank() != 4 || !(shape(v).with(1, shape(x)[1]).with(2, shape(x)[2]) == shape(x))) return {};
+  const auto& box = attrs.as<BoxAttrs>();
+  for (int i = 0; i < 4; ++i)
+    if (box.from[i] != 0 || box.extent[i] != shape(x)[i]) return {};
+  // MadeBy finds the last that wrote to v; what it kept must be zeros, and of nobody else.
+  int writers = 0, zeros = 0;
+  for (const Op& op : ops_) {
+    if (op.out.empty() || op.out[0] != v) continue;
+    ++writers;
+    zeros += op.kernel == Kernel::kFill && op.attrs.as<FillAttrs>().value == 0;
+  }
+  if (writers != 2 || zeros != 1) return {};
+  top = box.to[1], left = box.to[2];
+  return x;
+}
+
 void Graph::BeginLayer(const std::string& name) {
   layer_ = static_cast<int32_t>(layers_.size());
   layers_.push_back(name);

@@ -146,6 +146,8 @@ class Graph {
 
   // What went into the operation that made v, if that was `kernel`: for fusions that begin where v is used.
   Value MadeBy(Value v, Kernel kernel, Attrs* attrs = nullptr) const;
+  // If v is an image (N, H, W, C) with zeros around it, that image, and how many rows lie above and columns before it.
+  Value Unpadded(Value v, int32_t& top, int32_t& left) const;
 
   // Gradients. A value needs one if something it is made of does.
   bool Needs(Value v) const { return v && info(v).needs_grad; }

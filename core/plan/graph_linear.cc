@@ -4,6 +4,7 @@
 // gradient is another of the same family.
 #include "ingot/core/error.h"
 #include "ingot/core/plan/graph.h"
+#include "ingot/kernels/formulas.h"
 
 namespace ingot {
 namespace {
@@ -28,8 +29,11 @@ void AddBiasGrad(Graph& g, Value bias, Value dy) {
   g.AddGrad(bias, g.Emit(Kernel::kColumnSum, std::span<const Value>(&rows, 1), {g.shape(bias)}));
 }
 
-Value Convolve(Graph& g, const LinearKernels& kernels, Value x, Value w, Value bias, const ConvAttrs& attrs,
+// Zeros around an image are as good as padding, which costs nothing, and the gradient goes to what is within.
+Value Convolve(Graph& g, const LinearKernels& kernels, Value x, Value w, Value bias, ConvAttrs attrs,
                const Shape& out) {
+  int32_t top = 0, left = 0;
+  if (const Value inner = g.Unpadded(x, top, left)) x = inner, attrs.pad_top += top, attrs.pad_left += left;
   const Value of[] = {x, w, bias};
   const Value y = g.Emit(kernels.forward, WithBias(x, w, bias), {out}, attrs);
   g.OnBackward(y, of, [=](Graph& h, Value dy) {
@@ -39,6 +43,11 @@ Value Convolve(Graph& g, const LinearKernels& kernels, Value x, Value w, Value b
     if (h.Needs(x)) h.AddGrad(x, h.Emit(kernels.grad_input, dy_w, {h.shape(x)}, attrs));
   });
   return y;
+}
+
+// Whether y = f(x) is never below 0, and its slope is 0 where y is 0.
+bool IsNonNegative(const UnaryAttrs& f) {
+  return f.formula == static_cast<uint16_t>(Formula::kRelu) && f.p[0] == 0 && f.p[1] != 0 && f.p[2] == 0;
 }
 
 }  // namespace
@@ -78,7 +87,15 @@ Value Graph::Conv2DTranspose(Value x, Value w, Value bias, const ConvAttrs& attr
   return bias ? Add(y, bias) : y;
 }
 
-Value Graph::MaxPool(Value x, const PoolAttrs& attrs, const Shape& out) {
+// The zeros around an image count as values here, where padding does not; but beside what comes from a ReLU they never
+// win alone. Where one is as large as what is within, the gradient may go to either: ReLU passes none on where it is 0.
+Value Graph::MaxPool(Value x, const PoolAttrs& pool, const Shape& out) {
+  PoolAttrs attrs = pool;
+  int32_t top = 0, left = 0;
+  Attrs relu;
+  const Value inner = Unpadded(x, top, left);
+  if (inner && MadeBy(inner, Kernel::kUnary, &relu) && IsNonNegative(relu.as<UnaryAttrs>()))
+    x = inner, attrs.pad_top += top, attrs.pad_left += left;
   const Value of[] = {x};
   // Which position of its window each maximum came from: a byte, or as many as the window needs.
   const int64_t positions = int64_t{attrs.pool_h} * attrs.pool_w;
