@@ -182,6 +182,82 @@ HWY_NOINLINE void RunChannels(const Problem& p, const Line& row, const Line& col
   if (o < p.channels) RunPixels<kMode, kPixels, false>(p, row, col, image, y, y_step, o);
 }
 
+// The rows that a row of the output sees through a kernel of 3 x 3; one outside the image is a vector of zeros, again
+// and again.
+struct Rows3 {
+  const float* row[3];
+  int64_t step[3];  // from column to column
+};
+
+// The same for a kernel of 3 x 3, which nearly all are, forward: neighbours share what they load. `first`: the column
+// of the first tap. kInside: all columns are in the image. Addresses are made one from another; as an array they would
+// take up the registers.
+template <int kStride, int kPixels, bool kInside, bool kWhole>
+HWY_INLINE void RunPixels3x3(const Problem& p, const Rows3& rows, int64_t first, float* y, int64_t o) {
+  constexpr int kColumns = kPixels * kStride + 3 - kStride;
+  const D d;
+  const auto load = [&](const float* from)
+                        HWY_ATTR { return kWhole ? hn::LoadU(d, from) : LoadFirst(from, p.channels - o); };
+  const V shift = Shift<kWhole>(p, o);
+  V acc[kPixels];
+  HWY_UNROLL(4)
+  for (int i = 0; i < kPixels; ++i) acc[i] = p.epilogue.scale == nullptr ? shift : hn::Zero(d);
+  const float* w = p.w + o;
+  HWY_UNROLL(3)
+  for (int a = 0; a < 3; ++a) {
+    const int64_t step = rows.step[a];
+    const float* x = rows.row[a] + (step == 0 ? 0 : o + first * step);
+    V in[kColumns], weight[3];
+    HWY_UNROLL(3)
+    for (int b = 0; b < 3; ++b, w += p.k) weight[b] = load(w);
+    HWY_UNROLL(9)
+    for (int c = 0; c < kColumns; ++c, x += step)
+      in[c] = kInside || (first + c >= 0 && first + c < p.u.in) ? load(x) : hn::Zero(d);
+    HWY_UNROLL(4)
+    for (int i = 0; i < kPixels; ++i) {
+      HWY_UNROLL(3)
+      for (int b = 0; b < 3; ++b) acc[i] = hn::MulAdd(in[i * kStride + b], weight[b], acc[i]);
+    }
+  }
+  Finish<kPixels, kWhole>(p, shift, y, p.channels, o, acc);
+}
+
+// Pixels [u, u + kPixels) of a row.
+template <int kStride, int kPixels, bool kInside>
+HWY_NOINLINE void RunBlock3x3(const Problem& p, const Rows3& rows, int64_t u, float* y) {
+  const int64_t first = u * kStride - p.u.pad;
+  y += u * p.channels;
+  int64_t o = 0;
+  for (; o + kLanes <= p.channels; o += kLanes) RunPixels3x3<kStride, kPixels, kInside, true>(p, rows, first, y, o);
+  if (o < p.channels) RunPixels3x3<kStride, kPixels, kInside, false>(p, rows, first, y, o);
+}
+
+template <int kStride>
+void RunRow3x3(const Problem& p, int64_t row, const float* image, float* y) {
+  alignas(64) const float zeros[kLanes] = {};
+  Rows3 rows;
+  for (int64_t a = 0; a < 3; ++a) {
+    const int64_t i = row * p.v.stride - p.v.pad + a * p.v.dilation;
+    const bool inside = i >= 0 && i < p.v.in;
+    rows.row[a] = inside ? image + i * p.u.in * p.channels : zeros;
+    rows.step[a] = inside ? p.channels : 0;
+  }
+  const auto inside = [&](int64_t u, int64_t pixels) HWY_ATTR {
+    return u * kStride >= p.u.pad && (u + pixels - 1) * kStride - p.u.pad + 3 <= p.u.in && u + pixels <= p.u.out;
+  };
+  for (int64_t u = 0; u < p.u.out;) {
+    if (inside(u, 4)) {
+      RunBlock3x3<kStride, 4, true>(p, rows, u, y);
+      u += 4;
+    } else if (inside(u, 2)) {
+      RunBlock3x3<kStride, 2, true>(p, rows, u, y);
+      u += 2;
+    } else {
+      RunBlock3x3<kStride, 1, false>(p, rows, u++, y);
+    }
+  }
+}
+
 template <Mode kMode>
 void RunRow(const Problem& p, const Line& row, const Line* cols, const float* image, float* y) {
   const int64_t period = p.u.Period(), y_step = period * p.channels;
@@ -211,13 +287,24 @@ void RunDepthwise(ThreadPool& pool, const ConvShape& s, bool forward, const floa
   p.w = w, p.epilogue = epilogue, p.y = y;
   Line* cols = reinterpret_cast<Line*>(workspace);
   for (int64_t i = 0; i < p.u.out; ++i) ::new (cols + i) Line(p.u.At(i));
+  const int by_3 = forward && p.m == 1 && s.kh == 3 && s.kw == 3 && s.dilation_w == 1 && s.stride_w <= 2
+                       ? static_cast<int>(s.stride_w)
+                       : 0;
   const int64_t rows = p.n * p.v.out, row_work = 2 * p.u.out * s.kh * s.kw * s.k;
   const int64_t task = rows * row_work < 200000 ? std::max<int64_t>(rows, 1) : std::max<int64_t>(1, 100000 / row_work);
   pool.For((rows + task - 1) / task, [&](int64_t t) HWY_ATTR {
     for (int64_t r = t * task; r < std::min(rows, (t + 1) * task); ++r) {
-      const Line row = p.v.At(r % p.v.out);
       const float* image = x + r / p.v.out * p.v.in * p.u.in * p.in_channels;
       float* dst = y + r * p.u.out * p.channels;
+      if (by_3 == 1) {
+        RunRow3x3<1>(p, r % p.v.out, image, dst);
+        continue;
+      }
+      if (by_3 == 2) {
+        RunRow3x3<2>(p, r % p.v.out, image, dst);
+        continue;
+      }
+      const Line row = p.v.At(r % p.v.out);
       if (p.m == 1) {
         RunRow<Mode::kPlain>(p, row, cols, image, dst);
       } else if (forward) {
