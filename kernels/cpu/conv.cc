@@ -52,6 +52,8 @@ namespace {
 constexpr int64_t kMaxPacked = int64_t{12} << 20;  // floats of packed weights
 constexpr int64_t kStreamed = int64_t{1} << 20;    // floats of an output that goes around the caches
 constexpr int64_t kWidestPanel = 32;               // output channels of a panel on the widest target
+constexpr int64_t kFewPixels = 128;                // not worth packing wide weights for
+constexpr int64_t kManyPixels = 256;               // not worth packing them beforehand up to here
 constexpr int64_t kShortRun = 48;                  // at most so many input channels: in blocks
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -274,7 +276,7 @@ void RunProblem(ThreadPool& pool, const Problem& p, const float* x, const Epilog
   float* zeros = workspace;
   float* packed = workspace + CeilDiv(p.s.ci, 16) * 16;
   std::memset(zeros, 0, sizeof(float) * static_cast<size_t>(p.s.ci));
-  const bool direct = !p.exchanged && p.co % kLanes == 0 && (p.w_k <= 64 || pixels < 128);
+  const bool direct = !p.exchanged && p.co % kLanes == 0 && (p.w_k <= 64 || pixels < kFewPixels);
   // An output larger than the caches is not fetched into them only to be overwritten.
   const bool stream = pixels * p.groups * p.co >= kStreamed && p.co % kLanes == 0 && p.y_pixel % kLanes == 0 &&
                       reinterpret_cast<uintptr_t>(y) % (sizeof(float) * kLanes) == 0;
@@ -287,8 +289,10 @@ void RunProblem(ThreadPool& pool, const Problem& p, const float* x, const Epilog
     const int64_t p1 = std::min(panels, p0 + chunk);
     const int64_t work = 2 * pixels * rows * kPanel * (p1 - p0);
     const bool small = work < 1000000;
-    if (!direct) {
-      const auto pack = [&](int64_t i) HWY_ATTR { Pack(p, p0 + i, packed + i * rows * kPanel); };
+    // Where pixels are too few to share the packed weights among tasks, a task packs a panel when it comes to it.
+    const bool own = !direct && !in_blocks && pixels <= kManyPixels && p1 - p0 >= 8;
+    const auto pack = [&](int64_t i) HWY_ATTR { Pack(p, p0 + i, packed + i * rows * kPanel); };
+    if (!direct && !own) {
       if (rows * kPanel * (p1 - p0) < 32768) {
         for (int64_t i = 0; i < p1 - p0; ++i) pack(i);
       } else {
@@ -297,16 +301,20 @@ void RunProblem(ThreadPool& pool, const Problem& p, const float* x, const Epilog
     }
     // Tasks of some microseconds to a millisecond; split by panels where pixels are few.
     const int64_t task_work = std::clamp<int64_t>(work / 64, 500000, 20000000);
-    const int64_t task = small ? units : CeilDiv(task_work, std::max<int64_t>(1, work / units));
+    const int64_t task = small || own ? units : CeilDiv(task_work, std::max<int64_t>(1, work / units));
     const int64_t tasks = CeilDiv(units, task);
-    int64_t splits = small || tasks >= 16 ? 1 : std::min(p1 - p0, CeilDiv(16, tasks));
+    int64_t splits = small || tasks >= 16 ? 1 : std::min(p1 - p0, CeilDiv(own ? 64 : 16, tasks));
     splits = std::min(splits, std::max<int64_t>(1, work / tasks / 500000));
     const Run run = {&p, x, &epilogue, y, zeros, packed, p0, direct, stream};
     pool.For(tasks * splits, [&](int64_t i) HWY_ATTR {
       const int64_t u0 = i / splits * task, u1 = std::min(units, u0 + task), part = i % splits;
       const int64_t first = p0 + (p1 - p0) * part / splits, last = p0 + (p1 - p0) * (part + 1) / splits;
       if (in_blocks) return RunBlocks(run, blocks, u0, u1, first, last);
-      RunPixels(run, u0 * kBlock, std::min(pixels, u1 * kBlock), first, last);
+      if (!own) return RunPixels(run, u0 * kBlock, std::min(pixels, u1 * kBlock), first, last);
+      for (int64_t panel = first; panel < last; ++panel) {
+        pack(panel - p0);
+        RunPixels(run, 0, pixels, panel, panel + 1);
+      }
     });
   }
 }

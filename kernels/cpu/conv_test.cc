@@ -244,6 +244,7 @@ TEST(Conv, ShapesOfRealNetworks) {
            Same(1, 14, 144, 24, 1),     Same(1, 7, 320, 100, 1),         Same(1, 56, 3, 64, 7, 2),
            Same(1, 28, 64, 64, 1),      Same(1, 15, 48, 50, 3),          Valid(1, 16, 3, 40, 4, 4),
            Same(2, 9, 20, 33, 3, 1, 2), Same(2, 9, 64, 64, 3, 1, 1, 32), Same(2, 9, 96, 64, 3, 2, 1, 2),
+           Same(1, 7, 20, 300, 3),      Same(1, 7, 33, 520, 1),          Same(1, 6, 32, 512, 3, 1, 1, 2),
            Same(9, 31, 8, 3, 5),        Same(1, 64, 16, 16, 1),          Same(1, 40, 18, 6, 3),
            Same(30, 7, 16, 16, 3),      Same(3, 32, 3, 16, 3),           Same(2, 33, 16, 40, 3, 2),
            Same(2, 19, 48, 24, 3),      Same(2, 12, 32, 64, 3, 1, 1, 4), Valid(20, 11, 64, 40, 3),
@@ -336,6 +337,21 @@ TEST(Conv, StreamedOutput) {
 TEST(Depthwise, RandomShapes) {
   std::mt19937 random(5);
   for (int i = 0; i < 200 && !HasFailure(); ++i) Check(RandomShape(random, true), random, true);
+}
+
+// A path of its own: every remainder of pixels and channels, windows across either border or both.
+TEST(Depthwise, ThreeByThree) {
+  std::mt19937 random(8);
+  for (const int64_t c : {5, 16, 24, 33})
+    for (int64_t w = 1; w <= 9 && !HasFailure(); ++w)
+      for (const int64_t stride : {1, 2, 3})
+        for (const int64_t pad : {0, 1, 3}) {
+          const int64_t h = 4, reach = pad + static_cast<int64_t>(random() % 3);
+          if (w + reach < 3) continue;
+          ConvShape s{1, h, w, c, OutSize(h, 3, stride, 1, reach), OutSize(w, 3, stride, 1, reach), c, 3, 3};
+          s.stride_h = s.stride_w = stride, s.pad_top = s.pad_left = pad, s.groups = c;
+          Check(s, random, true);
+        }
 }
 
 TEST(Depthwise, ShapesOfRealNetworks) {

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "ingot/kernels/cpu/conv_common-inl.h"
 #include "ingot/kernels/cpu/epilogue-inl.h"
@@ -53,6 +54,15 @@ struct Panel {
   bool stream;         // write around the caches: y is aligned, `valid` whole vectors
 };
 
+constexpr int64_t kAhead = 16;  // rows of weights; where they lie far apart, processors do not guess the next one
+
+template <int kVectors>
+HWY_INLINE void Prefetch(const float* w, int64_t distance) {  // may lie behind the weights: no harm
+  const auto at = reinterpret_cast<uintptr_t>(w) + static_cast<uintptr_t>(distance) * sizeof(float);
+  for (uintptr_t i = 0; i < kVectors * kLanes * sizeof(float); i += 64)
+    hwy::Prefetch(reinterpret_cast<const void*>(at + i));
+}
+
 // acc[i] += sum over c of p[i][c] * w[c]
 template <int kPixels, int kVectors>
 HWY_INLINE void Accumulate(const float* const* p, int64_t from, int64_t to, const float* w, int64_t ld,
@@ -61,11 +71,13 @@ HWY_INLINE void Accumulate(const float* const* p, int64_t from, int64_t to, cons
   constexpr int kUnroll = kVectors == 1 ? (kTile == 12 || kPixels <= 6 ? 4 : 2)
                           : kTile == 12 ? 2
                                         : 1;  // as registers allow
+  const bool far = kPixels > 1 && ld > 64;
   int64_t c = from;
   for (; c + kUnroll <= to; c += kUnroll, w += kUnroll * ld) {
     V b[kUnroll][kVectors];
     HWY_UNROLL(4)
     for (int u = 0; u < kUnroll; ++u) {
+      if (far) Prefetch<kVectors>(w, (u + kAhead) * ld);
       HWY_UNROLL(2)
       for (int v = 0; v < kVectors; ++v) b[u][v] = hn::LoadU(d, w + u * ld + v * kLanes);
     }
