@@ -118,7 +118,8 @@ def check_application(name, options):
     """From Keras to ingot, and from there back to Keras."""
     ingot = os.path.join(BUILD, "ingot")
     with tempfile.TemporaryDirectory() as folder:
-        _, wrong, want = applications.check(ingot, name, 64, 2, folder, **options)
+        made = applications.make(name, 64, 2, folder, **options)
+        _, wrong = applications.check(ingot, made, folder)
         assert not wrong, "; ".join(wrong)
         x = np.load(os.path.join(folder, "x.npy"))
         for extension in (".keras", ".h5", ".weights.h5"):
@@ -135,7 +136,7 @@ def check_application(name, options):
                 else:
                     model = keras.models.load_model(path, compile=False)
             got = keras.ops.convert_to_numpy(model(x, training=False))
-            assert np.array_equal(got, want), f"Keras predicts otherwise from ingot's {extension}"
+            assert np.array_equal(got, made["expected"]), f"Keras predicts otherwise from ingot's {extension}"
 
 
 def main():
