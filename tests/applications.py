@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Every model of keras.applications: saved by Keras, read by ingot.
 
-    PYTHON tests/applications.py BUILD [--only NAME...] [--batch N] [--size N | --small] [--scratch FOLDER]
+    PYTHON tests/applications.py BUILD [--only NAME...] [--batch N] [--size N | --small] [--beta X] [--float64]
+                                 [--out FILE] [--scratch FOLDER]
 
 PYTHON has keras (3.15), jax, h5py and numpy. Each model gets random weights and batch-norm statistics and is saved as
 .keras, .h5 and .weights.h5. `BUILD/ingot predict` must predict from each file what Keras predicts: no logit may differ
@@ -10,17 +11,22 @@ nothing but that file can give the right answer. Then the model is trained on on
 Keras's loss of training mode, the second must be smaller. Where the model drops something at random, that is asked of
 the model with this turned off, and of the model as it is only that its loss is finite.
 
-Prints a row of a table for each model, why one failed, and at the end "N passed, N failed". Not run by CI, which
-does a few small models by tests/interop.py: this needs up to an hour, 16 GiB of memory and 6 GiB of disk.
+With --float64 Keras predicts in float64 too, which tells how far its float32 and ingot's each are from the truth.
+
+Prints a row of a table for each model, why one failed, and at the end "N passed, N failed". docs/applications.md is
+what --out wrote. Not run by CI, which does a few small models by tests/interop.py: this needs up to an hour or two,
+16 GiB of memory and 6 GiB of disk.
 """
 
 import argparse
 import concurrent.futures
+import datetime
 import inspect
 import json
 import logging
 import multiprocessing
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -30,6 +36,7 @@ from unittest import mock
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ["JAX_PLATFORMS"] = "cpu"
 
+import jax  # noqa: E402
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
@@ -38,8 +45,19 @@ logging.getLogger("absl").setLevel(logging.ERROR)  # Keras warns that .h5 is old
 BOUND = 1e-4  # of predictions, relative to the largest, and of the loss
 STEP = 1e-6  # the learning rate: small, so that a step must take the loss down
 SMALL = 128  # pixels: with fewer, some models normalize batches of one pixel, and the loss is chaotic
-COLUMNS = ["model", "parameters", "layers", "input", ".keras", ".h5", ".weights.h5", "load s", "predict s", "loss",
-           "Keras's loss", ""]
+COLUMNS = ["model", "parameters", "layers", "input", ".keras", ".h5", ".weights.h5", "ingot, float64",
+           "Keras, float64", "load s", "predict s", "loss", "Keras's loss", ""]
+ABOUT = """# The models of keras.applications
+
+What `tests/applications.py` found: every model of keras.applications with random weights, saved by Keras {keras} in
+each format, read by ingot and held against Keras. The columns `.keras`, `.h5` and `.weights.h5` say by how much ingot's
+predictions from that file differ from Keras's, relative to the largest; {bound:g} is allowed. The next two say how far
+ingot's and Keras's predictions, both computed in float32, are from Keras's in float64. The losses are of training mode.
+The seconds are of single runs of `ingot info` and `ingot predict` as processes, their start included.
+
+By `{command}`
+on {date}, with {machine}.
+"""
 
 
 def names():
@@ -57,14 +75,14 @@ def of_kind(model, *kinds):
 def undrawn():
     """While it lasts, kernels are made of zeros. JAX would compile a program that draws them for every shape."""
     return mock.patch.object(keras.initializers.VarianceScaling, "__call__",
-                             lambda self, shape, dtype=None, **kwargs: np.zeros(shape, "float32"))
+                             lambda self, shape, dtype=None, **kwargs: np.zeros(shape, dtype or "float32"))
 
 
-def randomize(model, rng):
+def randomize(model, rng, beta):
     """Random weights with which a signal neither dies nor explodes, and every one of which matters.
 
-    Betas are about 1: with betas about 0 each ReLU cuts off half, and deep models become chaotic. Keras's predictions in
-    float32 then differ from those in float64 by 1e-4 (ResNet101) or 8e-2 (EfficientNetB6) of the largest.
+    Betas are about 1, by default: with betas about 0 each ReLU cuts off half, and deep models become chaotic. Then
+    Keras's own predictions in float32 are further from those in float64 than is allowed here; --beta 0 --float64 shows.
     """
     for layer in model._flatten_layers(include_self=False):
         if getattr(layer, "_layers", None):
@@ -77,7 +95,7 @@ def randomize(model, rng):
             elif kind == "gamma":
                 w.assign(1 + 0.1 * normal)
             elif kind == "beta":
-                w.assign(1 + 0.1 * normal)
+                w.assign(beta + 0.1 * normal)
             elif kind == "bias":
                 w.assign(0.1 * normal)
             elif kind.endswith("kernel"):
@@ -105,16 +123,20 @@ def set_statistics(model, rng, x, y):
     return float(loss)
 
 
-def make(name, size, batch, folder, **options):
-    """Makes the model and its files; what Keras says about it. `name` may be another function that makes models."""
+def build(name, size, **options):
+    """The model of that name, with logits; `name` may be another function that makes models."""
     factory = name if callable(name) else getattr(keras.applications, name)
-    options = dict(options, weights=None, classifier_activation=None)
     if size:
         options["input_shape"] = (size, size, 3)
     keras.utils.set_random_seed(1)
-    rng = np.random.default_rng(1)
     with undrawn():
-        model = factory(**options)
+        return factory(**options, weights=None, classifier_activation=None)
+
+
+def make(name, size, batch, folder, beta=1.0, **options):
+    """Makes the model and its files; what Keras says about it."""
+    rng = np.random.default_rng(1)
+    model = build(name, size, **options)
     model.compile(keras.optimizers.SGD(STEP), keras.losses.CategoricalCrossentropy(from_logits=True))
     shape = [n or 224 for n in model.input_shape[1:]]  # MobileNetV3 takes images of any size
     scaled = of_kind(model, "Rescaling", "Normalization")  # then the model takes pixels of 0 to 255
@@ -128,7 +150,7 @@ def make(name, size, batch, folder, **options):
     for layer in noisy:
         layer.rate = 0.0
     model.save(os.path.join(folder, "quiet.keras"))  # without noise, and with the weights that it starts with
-    randomize(model, rng)
+    randomize(model, rng, beta)
     loss = set_statistics(model, rng, x, y)
     for layer, rate in zip(noisy, rates):
         layer.rate = rate
@@ -138,6 +160,19 @@ def make(name, size, batch, folder, **options):
     model.save_weights(os.path.join(folder, "model.weights.h5"))
     return {"expected": expected, "loss": loss, "noisy": bool(noisy), "parameters": model.count_params(),
             "layers": len(model.layers), "size": shape[0], "batch": batch}
+
+
+def predict_in_float64(name, size, folder):
+    """What the model that make() has made predicts, with the same weights, in float64. For a process of its own."""
+    jax.config.update("jax_enable_x64", True)
+    keras.config.set_floatx("float64")
+    model = build(name, size)
+    model.load_weights(os.path.join(folder, "model.weights.h5"))
+    rows = np.load(os.path.join(folder, "x.npy")).astype(np.float64)
+    # One at a time: Keras keeps what every layer gives, and float64 takes twice the memory.
+    found = np.concatenate([keras.ops.convert_to_numpy(model(row[None], training=False)) for row in rows])
+    assert found.dtype == np.float64, f"Keras computed in {found.dtype}"
+    return found
 
 
 def run(command):
@@ -151,12 +186,16 @@ def run(command):
     return done.stdout, seconds
 
 
-def difference(got, want):
-    assert got.shape == want.shape, f"{got.shape} was predicted, {want.shape} was expected"
+def check_weights(want):
+    """Error if the random weights make predictions that show nothing."""
     assert np.isfinite(want).all(), "Keras predicts what is not finite: the test's weights are bad"
     assert 1e-2 < np.abs(want).max() < 1e3, f"Keras predicts {np.abs(want).max():.1g}: the test's weights are bad"
     spread = np.abs(want[0] - want[-1]).max() / np.abs(want).max() if len(want) > 1 else np.std(want)
     assert spread > 1e-3, f"Keras predicts the same for all inputs ({spread:.1g}): the test's weights are bad"
+
+
+def difference(got, want):
+    assert got.shape == want.shape, f"{got.shape} was predicted, {want.shape} was expected"
     error = np.abs(got - want).max() / np.abs(want).max()
     return float(error) if np.isfinite(got).all() else float("inf")
 
@@ -190,8 +229,11 @@ def check(ingot, made, folder):
         _, seconds = run([ingot, "predict", at(file), "--x", at("x.npy"), "--out", at("out.npy"), "--batch-size",
                           str(made["batch"])])
         row.setdefault("predict s", f"{seconds:.1f}")
-        error = difference(np.load(at("out.npy")), made["expected"])
+        got = np.load(at("out.npy"))
+        error = difference(got, made["expected"])
         row[column] = f"{error:.1e}"
+        if "float64" in made:
+            row["ingot, float64"] = f"{difference(got, made['float64']):.1e}"
         if not error < BOUND:
             wrong.append(f"the predictions from {column} are off by {error:.2g} of the largest")
 
@@ -213,6 +255,9 @@ def check(ingot, made, folder):
         elif not np.isfinite([first, second]).all():
             wrong.append(f"the losses of {file} are {first} and {second}")
 
+    if "float64" in made:
+        row["Keras, float64"] = f"{difference(made['expected'], made['float64']):.1e}"
+    attempt(lambda: check_weights(made["expected"]))
     attempt(load)
     attempt(lambda: predict(".keras", "model.keras"))
     attempt(lambda: predict(".h5", "model.h5"))
@@ -234,6 +279,31 @@ def line(row):
     return "| " + " | ".join(str(row.get(c, "-")) for c in COLUMNS) + " |"
 
 
+def machine():
+    """The class of this machine: its processor, cores and memory."""
+    with open("/proc/cpuinfo") as f:
+        model = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), platform.machine())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{len(os.sched_getaffinity(0))} cores ({model}) and {memory:.0f} GiB of memory"
+
+
+def write(path, args, rows):
+    """The table as a page, written anew after each model: what is interrupted leaves what it has found."""
+    words = ["python tests/applications.py build"]
+    words += ["--only " + " ".join(args.only)] if args.only != names() else []
+    words += [f"--batch {args.batch}"] if args.batch != 2 else []
+    words += [f"--size {args.size}"] if args.size else []
+    words += [f"--beta {args.beta:g}"] if args.beta != 1 else []
+    words += ["--float64"] if args.float64 else []
+    failed = [row["model"] for row in rows if row[""] != "ok"]
+    count = f"{len(rows) - len(failed)} of {len(rows)} passed{'; failed: ' if failed else ''}{', '.join(failed)}."
+    with open(path, "w") as f:
+        print(ABOUT.format(keras=keras.__version__, bound=BOUND, command=" ".join(words) + " --out FILE",
+                           date=datetime.date.today(), machine=machine()), count, "", sep="\n", file=f)
+        for row in [{c: c for c in COLUMNS}, {c: "---" for c in COLUMNS}, *rows]:
+            print(line(row), file=f)
+
+
 def main():
     parser = argparse.ArgumentParser(description="Holds ingot against Keras on every model of keras.applications.")
     parser.add_argument("build", help="ingot's build folder")
@@ -241,29 +311,36 @@ def main():
     parser.add_argument("--batch", type=int, default=2, help="rows to predict and to train on (%(default)s)")
     parser.add_argument("--size", type=int, help="pixels each way; by default each model's own")
     parser.add_argument("--small", action="store_const", const=SMALL, dest="size", help=f"the same as --size {SMALL}")
+    parser.add_argument("--beta", type=float, default=1.0, help="the mean of the random betas (%(default)s)")
+    parser.add_argument("--float64", action="store_true", help="compare with Keras's predictions in float64 too")
+    parser.add_argument("--out", metavar="FILE", help="write the table there too, as a page of Markdown")
     parser.add_argument("--scratch", help="where the files may lie for a while; by default the system's place")
     args = parser.parse_args()
     unknown = set(args.only) - set(names())
     if unknown:
         parser.error(f"keras.applications has no {', '.join(sorted(unknown))}; it has {', '.join(names())}")
     print(line({c: c for c in COLUMNS}), line({c: "---" for c in COLUMNS}), sep="\n", flush=True)
-    passed = 0
+    rows = []
     cache = tempfile.TemporaryDirectory(dir=args.scratch)  # of compiled programs, for all the processes
     os.environ.update({"JAX_COMPILATION_CACHE_DIR": cache.name, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"})
     for name in args.only:
         with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
             try:
-                made = apart(make, name, args.size, args.batch, folder)
+                made = apart(make, name, args.size, args.batch, folder, args.beta)
+                if args.float64:
+                    made["float64"] = apart(predict_in_float64, name, args.size, folder)
                 row, wrong = check(os.path.join(args.build, "ingot"), made, folder)
             except Exception as e:  # each is reported, and the others still run
                 row, wrong = {"": "FAILED"}, [f"{type(e).__name__}: {str(e)[:300]}"]
-        row["model"] = name
-        passed += not wrong
-        print(line(row), flush=True)
+        rows.append(dict(row, model=name))
+        print(line(rows[-1]), flush=True)
+        if args.out:
+            write(args.out, args, rows)
         for what in wrong:
             print(f"[  FAILED  ] {name}: {what}", file=sys.stderr, flush=True)
-    print(f"{passed} passed, {len(args.only) - passed} failed")
-    return passed != len(args.only)
+    failed = sum(row[""] != "ok" for row in rows)
+    print(f"{len(rows) - failed} passed, {failed} failed")
+    return failed != 0
 
 
 if __name__ == "__main__":
