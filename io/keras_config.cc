@@ -6,9 +6,11 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <queue>
+#include <set>
 #include <unordered_map>
 
 #include "ingot/io/keras_operations.h"
+#include "ingot/io/keras_sharing.h"
 #include "ingot/layers/layers.h"
 #include "ingot/layers/operation.h"
 
@@ -147,6 +149,14 @@ class Reader {
   Layer OneLayer(const Json& layer, int nesting) {
     const std::string kind = StringAt(layer, "class_name", "layer");
     const Json& config = At(layer, "config", "layer");
+    if (kind != "InputLayer")
+      if (const Layer before = shared_.Find(layer)) return before;
+    const Layer made = NewLayer(layer, kind, config, nesting);
+    shared_.Made(layer, made);
+    return made;
+  }
+
+  Layer NewLayer(const Json& layer, const std::string& kind, const Json& config, int nesting) {
     if ((kind == "Sequential" || kind == "Functional" || kind == "Model") &&
         !(custom_ && custom_->find<LayerFactory>(kind))) {
       const auto network = Model(layer, nesting + 1);
@@ -217,14 +227,44 @@ class Reader {
       items.push_back(std::move(item));
     }
 
+    std::map<std::string, std::vector<History>> all_ends;
+    for (const char* key : {"input_layers", "output_layers"}) {
+      CheckEnds(At(config, key, where), where + ", " + key);
+      CollectHistories(At(config, key, where), where + ", " + key, all_ends[key]);
+    }
+    // Calls of a layer that other models hold too are counted in this model alone, or over all: then the first is not
+    // number 0. A call that nobody uses would not be in the model.
+    std::map<size_t, std::set<int64_t>> used;
+    const auto use = [&](const History& h, bool of_ends) {
+      const auto layer = by_name.find(h.layer);
+      if (layer == by_name.end() || !shared_.IsShared(items[layer->second].layer)) return;
+      used[layer->second].insert(h.call - FirstCall(items[layer->second].layer, keras2, of_ends));
+    };
+    for (const Item& item : items)
+      for (const std::vector<History>& call : item.calls)
+        for (const History& h : call) use(h, false);
+    for (const auto& [key, histories] : all_ends)
+      for (const History& h : histories) use(h, true);
+    for (const auto& [i, calls] : used)
+      if (calls.size() != items[i].calls.size() || *calls.rbegin() - *calls.begin() >= std::ssize(calls))
+        Fail(where, ": layer '", items[i].layer.name(), "' is called ", items[i].calls.size(),
+             " times, but the outputs of ", calls.size(), " calls are used, numbered ", *calls.begin(), " to ",
+             *calls.rbegin());
+    // The number of a call, from 0.
+    const auto number = [&](const History& h, bool of_ends) {
+      const size_t layer = by_name.at(h.layer);
+      const auto counted = used.find(layer);
+      return h.call - FirstCall(items[layer].layer, keras2, of_ends) -
+             (counted == used.end() ? 0 : *counted->second.begin());
+    };
+
     // Calls are made once what they need is there.
     std::map<std::pair<size_t, int64_t>, Tensors> made;
     const auto tensor = [&](const History& h, bool of_ends = false) -> const Tensor* {
       const auto layer = by_name.find(h.layer);
       if (layer == by_name.end())
         Fail(where, ": a call takes the output of layer '", h.layer, "', which is not in the model");
-      const int64_t first = FirstCall(items[layer->second].layer, keras2, of_ends);
-      const auto found = made.find({layer->second, h.call - first});
+      const auto found = made.find({layer->second, number(h, of_ends)});
       if (found == made.end()) return nullptr;
       if (h.output < 0 || h.output >= static_cast<int64_t>(found->second.size()))
         Fail(where, ": a call takes output ", h.output, " of layer '", h.layer, "', which has ", found->second.size());
@@ -246,7 +286,7 @@ class Reader {
         for (const History& h : items[i].calls[c]) {
           if (tensor(h)) continue;  // of an input; Error if there is no such layer
           const size_t from = by_name.at(h.layer);
-          waiting[{from, h.call - FirstCall(items[from].layer, keras2, false)}].push_back(call);
+          waiting[{from, number(h, false)}].push_back(call);
           ++count;
         }
         if (count == 0) ready.push(call);
@@ -270,11 +310,8 @@ class Reader {
            "' waits for tensors that are never made: the calls form a cycle, or one is missing");
 
     const auto ends = [&](const char* key) {
-      std::vector<History> histories;
-      CheckEnds(At(config, key, where), where + ", " + key);
-      CollectHistories(At(config, key, where), where + ", " + key, histories);
       Tensors tensors;
-      for (const History& h : histories) {
+      for (const History& h : all_ends[key]) {
         const Tensor* t = tensor(h, true);
         if (!t) Fail(where, ": ", key, " names call ", h.call, " of layer '", h.layer, "', which does not exist");
         tensors.push_back(*t);
@@ -286,6 +323,7 @@ class Reader {
   }
 
   const CustomObjects* custom_;
+  SharedReader shared_;
 };
 
 Json ShapeJson(const Shape& shape) {
@@ -294,18 +332,16 @@ Json ShapeJson(const Shape& shape) {
   return list;
 }
 
-// A layer that stands in a model and in another one inside it would come back as two.
-void CheckSharing(const Network& network, std::map<const LayerDef*, std::string>& seen) {
-  for (const Layer& layer : network.layers()) {
-    const auto [at, fresh] = seen.emplace(&layer.def(), network.name);
-    if (!fresh)
-      Fail("layer '", layer.name(), "' stands in model '", at->second, "' and in model '", network.name,
-           "'; a layer that two models inside one another share cannot be written down");
-    if (const auto* inner = dynamic_cast<const Network*>(&layer.def())) CheckSharing(*inner, seen);
-  }
-}
+Json NetworkObject(const Network& network, SharedWriter& shared);
 
-Json NetworkObject(const Network& network);
+Json ModelObject(const Network& network, const Json& config) {
+  if (network.sequential())
+    return {{"module", "keras"}, {"class_name", "Sequential"}, {"config", config}, {"registered_name", nullptr}};
+  return {{"module", "keras.src.models.functional"},
+          {"class_name", "Functional"},
+          {"config", config},
+          {"registered_name", "Functional"}};
+}
 
 // Layers that Keras has in keras.applications alone, and where it finds them.
 constexpr std::pair<const char*, const char*> kOfApplications[] = {
@@ -313,8 +349,8 @@ constexpr std::pair<const char*, const char*> kOfApplications[] = {
     {"CustomScaleLayer", "keras.src.applications.inception_resnet_v2"},
 };
 
-Json LayerObject(const Layer& layer) {
-  if (const auto* network = dynamic_cast<const Network*>(&layer.def())) return NetworkObject(*network);
+Json NewLayerObject(const Layer& layer, SharedWriter& shared) {
+  if (const auto* network = dynamic_cast<const Network*>(&layer.def())) return NetworkObject(*network, shared);
   if (const auto* operation = dynamic_cast<const Operation*>(&layer.def())) return WriteOperation(*operation);
   Json config = LayerConfig(layer.def());
   if (layer.def().class_name() != "InputLayer")
@@ -334,7 +370,16 @@ Json LayerObject(const Layer& layer) {
           {"registered_name", known ? Json(nullptr) : Json(kind)}};
 }
 
-Json NetworkObject(const Network& network) {
+Json LayerObject(const Layer& layer, SharedWriter& shared) {
+  const auto* network = dynamic_cast<const Network*>(&layer.def());
+  const bool known = shared.Known(layer.def());
+  // Models that share models could otherwise be written more and more often, the deeper they lie.
+  Json object = known && network ? ModelObject(*network, {{"name", layer.name()}}) : NewLayerObject(layer, shared);
+  if (const int id = shared.id(layer.def())) object[kSharedId] = id;
+  return object;
+}
+
+Json NetworkObject(const Network& network, SharedWriter& shared) {
   Json config = {{"name", network.name}, {"trainable", network.trainable}};
   config["dtype"] = {{"module", "keras"},
                      {"class_name", "DTypePolicy"},
@@ -342,16 +387,20 @@ Json NetworkObject(const Network& network) {
                      {"registered_name", nullptr}};
   Json layers = Json::array();
   if (network.sequential()) {
-    if (!network.input_layers().empty()) layers.push_back(LayerObject(network.input_layers()[0]));
-    for (const Layer& layer : network.layers()) layers.push_back(LayerObject(layer));
+    if (!network.input_layers().empty()) layers.push_back(LayerObject(network.input_layers()[0], shared));
+    for (const Layer& layer : network.layers()) {
+      layers.push_back(LayerObject(layer, shared));
+      shared.Chained(layer.def(), network);
+    }
     config["layers"] = layers;
     if (network.has_calls()) config["build_input_shape"] = ShapeJson(network.inputs()[0].shape);
-    return {{"module", "keras"}, {"class_name", "Sequential"}, {"config", config}, {"registered_name", nullptr}};
+    return ModelObject(network, config);
   }
 
+  for (const Layer& layer : network.layers()) layers.push_back(LayerObject(layer, shared));
   // Which layer, call and output each tensor is.
   std::map<int, History> history;
-  std::map<const LayerDef*, int64_t> calls;
+  std::map<const LayerDef*, int64_t> calls = shared.CountCalls(network);
   for (size_t i = 0; i < network.input_layers().size(); ++i)
     history[static_cast<int>(i)] = {network.input_layers()[i].name(), 0, 0};
   for (const Network::Node& node : network.nodes()) {
@@ -369,8 +418,9 @@ Json NetworkObject(const Network& network) {
                   {"dtype", Name(spec.dtype)},
                   {"keras_history", {h.layer, h.call, h.output}}}}};
   };
-  for (const Layer& layer : network.layers()) {
-    Json object = LayerObject(layer);
+  for (size_t i = 0; i < network.layers().size(); ++i) {
+    const Layer& layer = network.layers()[i];
+    Json& object = layers[i];
     object["name"] = layer.name();
     object["inbound_nodes"] = Json::array();
     for (const Network::Node& node : network.nodes()) {
@@ -383,7 +433,6 @@ Json NetworkObject(const Network& network) {
         args = Json::array({args});
       object["inbound_nodes"].push_back({{"args", args}, {"kwargs", Json::object()}});
     }
-    layers.push_back(object);
   }
   config["layers"] = layers;
   Json inputs = Json::array(), outputs = Json::array();
@@ -396,10 +445,7 @@ Json NetworkObject(const Network& network) {
   }
   config["input_layers"] = inputs.size() == 1 ? inputs[0] : inputs;
   config["output_layers"] = outputs.size() == 1 ? outputs[0] : outputs;
-  return {{"module", "keras.src.models.functional"},
-          {"class_name", "Functional"},
-          {"config", config},
-          {"registered_name", "Functional"}};
+  return ModelObject(network, config);
 }
 
 }  // namespace
@@ -409,9 +455,16 @@ std::shared_ptr<Network> NetworkFromConfig(const Json& model, const CustomObject
 }
 
 Json NetworkConfig(const Network& network) {
-  std::map<const LayerDef*, std::string> seen;
-  CheckSharing(network, seen);
-  return NetworkObject(network);
+  SharedWriter shared(network);
+  return NetworkObject(network, shared);
+}
+
+Json NetworkConfigForKeras(const Network& network) {
+  SharedWriter shared(network);
+  Json object = NetworkObject(network, shared);
+  if (!shared.keras_cannot().empty())
+    Fail(shared.keras_cannot(), "; Keras cannot load such a file. Save the model as .ingot");
+  return object;
 }
 
 Json ParseJson(std::string_view text, const std::string& where) {

@@ -16,6 +16,7 @@ namespace ingot {
 // {"class_name": "Sequential" or "Functional", "config": {...}}
 std::shared_ptr<Network> NetworkFromConfig(const Json& model, const CustomObjects* custom = nullptr);
 Json NetworkConfig(const Network& network);
+Json NetworkConfigForKeras(const Network& network);  // Error if Keras could not read it
 
 // Parses text as JSON, of bounded depth; an Error names `where` and the place.
 Json ParseJson(std::string_view text, const std::string& where);

@@ -10,6 +10,7 @@
 #include "ingot/io/format.h"
 #include "ingot/io/hdf5.h"
 #include "ingot/io/keras_config.h"
+#include "ingot/io/keras_sharing.h"
 #include "ingot/io/keras_weights.h"
 #include "ingot/io/mapped_file.h"
 #include "ingot/io/zip.h"
@@ -104,7 +105,7 @@ std::string MetadataOf(const ZipReader& zip, const char* key, const std::string&
 Hdf5Node TreeOf(const std::shared_ptr<const MappedFile>& file) { return ReadHdf5(file->bytes(), file, file->path()); }
 
 Json ConfigOf(const Checkpoint& c) {
-  Json config = NetworkConfig(*c.network);
+  Json config = NetworkConfigForKeras(*c.network);
   if (c.network->sequential()) config["build_config"] = {{"input_shape", config["config"]["build_input_shape"]}};
   return config;
 }
@@ -200,6 +201,10 @@ Checkpoint ReadH5(const std::string& path, const ReadOptions& options) {
 }
 
 Writing WriteH5(const std::string& path, const Checkpoint& c) {
+  // Keras itself writes such a layer's weights for each place and reads as many layers, which training drives apart.
+  const SharedLayers shared(*c.network);
+  if (!shared.example().empty())
+    Fail(shared.example(), "; an .h5 file cannot say so. Save the model as .keras or .ingot");
   Hdf5Node root;
   root.attributes["keras_version"] = kKerasVersion;
   root.attributes["backend"] = "tensorflow";

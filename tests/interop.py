@@ -7,7 +7,8 @@ PYTHON has keras (3.15), jax, safetensors and numpy. Takes the files that Keras 
 ingot convert each into every format, and loads those with Keras, safetensors and NumPy: the same weights bit for bit,
 the same predictions, and for .keras and .weights.h5 the same losses of 20 further steps. (From a legacy .h5 Keras 3.15
 itself cannot go on training.) Small models of keras.applications are checked as tests/applications.py checks all of
-them, then read back from what ingot makes of them. Ends with the line "N passed, N failed".
+them, then read back from what ingot makes of them; tests/shared_layers.py has models that share layers. Ends with the
+line "N passed, N failed".
 """
 
 import json
@@ -23,6 +24,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 import applications  # noqa: E402
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
+import shared_layers  # noqa: E402
 from keras.src.applications.convnext import ConvNeXt  # noqa: E402
 from safetensors.numpy import load_file  # noqa: E402
 
@@ -39,7 +41,7 @@ def small_convnext(**options):  # its smallest public size has 28 million weight
 
 # With operations of keras.ops between layers (the first two), LayerScale, noise, pixels normalized within the model.
 APPLICATIONS = [("MobileNetV3Small", {}), (small_convnext, {}), ("MobileNetV2", {"alpha": 0.35}),
-                ("EfficientNetB0", {})]
+                ("EfficientNetB0", {}), ("EfficientNetV2B0", {})]
 
 
 def expected():
@@ -162,6 +164,14 @@ def main():
         except Exception as e:
             failed += 1
             print(f"[  FAILED  ] {name} of keras.applications: {type(e).__name__}: {str(e)[:300]}")
+    for case in shared_layers.CASES:
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                shared_layers.check(os.path.join(BUILD, "ingot"), case, folder)
+            passed += 1
+        except Exception as e:
+            failed += 1
+            print(f"[  FAILED  ] shared layers, {case.__name__}: {type(e).__name__}: {str(e)[:300]}")
     print(f"{passed} passed, {failed} failed")
     return failed != 0
 
