@@ -55,8 +55,8 @@ predictions from that file differ from Keras's, relative to the largest; {bound:
 ingot's and Keras's predictions, both computed in float32, are from Keras's in float64. The losses are of training mode.
 The seconds are of single runs of `ingot info` and `ingot predict` as processes, their start included.
 
-By `{command}`
-on {date}, with {machine}.
+By runs of `{command}` (with --only a few models each),
+the last on {date}, with {machine}.
 """
 
 
@@ -287,20 +287,31 @@ def machine():
     return f"{len(os.sched_getaffinity(0))} cores ({model}) and {memory:.0f} GiB of memory"
 
 
+def written(path):
+    """The rows of a page that write() wrote, by model; none if there is no such page."""
+    if not os.path.exists(path):
+        return {}
+    with open(path) as f:
+        cells = [[cell.strip() for cell in text.strip()[1:-1].split("|")] for text in f if text.startswith("|")]
+    return {row[0]: dict(zip(COLUMNS, row)) for row in cells[2:]}
+
+
 def write(path, args, rows):
-    """The table as a page, written anew after each model: what is interrupted leaves what it has found."""
+    """The table as a page, written anew after each model: what is interrupted leaves what it has found. The rows of
+    models that this run does not do are kept, so that a page may come from several runs."""
+    by_model = {**written(path), **{row["model"]: row for row in rows}}
     words = ["python tests/applications.py build"]
-    words += ["--only " + " ".join(args.only)] if args.only != names() else []
     words += [f"--batch {args.batch}"] if args.batch != 2 else []
     words += [f"--size {args.size}"] if args.size else []
     words += [f"--beta {args.beta:g}"] if args.beta != 1 else []
     words += ["--float64"] if args.float64 else []
-    failed = [row["model"] for row in rows if row[""] != "ok"]
-    count = f"{len(rows) - len(failed)} of {len(rows)} passed{'; failed: ' if failed else ''}{', '.join(failed)}."
+    failed = [name for name, row in by_model.items() if row[""] != "ok"]
+    count = f"{len(by_model) - len(failed)} of {len(by_model)} passed"
+    count += f"; failed: {', '.join(failed)}." if failed else "."
     with open(path, "w") as f:
         print(ABOUT.format(keras=keras.__version__, bound=BOUND, command=" ".join(words) + " --out FILE",
                            date=datetime.date.today(), machine=machine()), count, "", sep="\n", file=f)
-        for row in [{c: c for c in COLUMNS}, {c: "---" for c in COLUMNS}, *rows]:
+        for row in [{c: c for c in COLUMNS}, {c: "---" for c in COLUMNS}, *(by_model[n] for n in sorted(by_model))]:
             print(line(row), file=f)
 
 
@@ -313,7 +324,8 @@ def main():
     parser.add_argument("--small", action="store_const", const=SMALL, dest="size", help=f"the same as --size {SMALL}")
     parser.add_argument("--beta", type=float, default=1.0, help="the mean of the random betas (%(default)s)")
     parser.add_argument("--float64", action="store_true", help="compare with Keras's predictions in float64 too")
-    parser.add_argument("--out", metavar="FILE", help="write the table there too, as a page of Markdown")
+    parser.add_argument("--out", metavar="FILE",
+                        help="write the table there too, as a page of Markdown, beside the rows it has of other models")
     parser.add_argument("--scratch", help="where the files may lie for a while; by default the system's place")
     args = parser.parse_args()
     unknown = set(args.only) - set(names())
