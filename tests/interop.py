@@ -41,7 +41,7 @@ def small_convnext(**options):  # its smallest public size has 28 million weight
 
 # With operations of keras.ops between layers (the first two), LayerScale, noise, pixels normalized within the model.
 APPLICATIONS = [("MobileNetV3Small", {}), (small_convnext, {}), ("MobileNetV2", {"alpha": 0.35}),
-                ("EfficientNetB0", {}), ("EfficientNetV2B0", {})]
+                ("EfficientNetV2B0", {})]
 
 
 def expected():
