@@ -68,6 +68,9 @@ constexpr int kRounds = 9;  // the best counts: what is measured is a ceiling
 
 double Seconds(Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); }
 
+double RunMultiplyAdd(int64_t rounds, float* result) { return HWY_DYNAMIC_DISPATCH(MultiplyAdd)(rounds, result); }
+void RunCopy(const float* from, float* to, int64_t n) { HWY_DYNAMIC_DISPATCH(CopyFloats)(from, to, n); }
+
 }  // namespace
 }  // namespace cpu
 
@@ -80,7 +83,7 @@ double MeasurePeakGflops(ThreadPool& pool) {
     const auto begin = cpu::Clock::now();
     pool.For(n, [&](int64_t i) {
       float result = 0;
-      const double done = HWY_DYNAMIC_DISPATCH(cpu::MultiplyAdd)(int64_t{1} << 20, &result);
+      const double done = cpu::RunMultiplyAdd(int64_t{1} << 20, &result);
       flops[static_cast<size_t>(i) * 8] = done + (result == 12345.0f ? 1 : 0);
     });
     double sum = 0;
@@ -101,8 +104,9 @@ double MeasureCopyGBs(ThreadPool& pool, size_t bytes) {
     const auto begin = cpu::Clock::now();
     pool.For(n, [&](int64_t i) {
       std::byte* at = block.data() + 2 * half * static_cast<size_t>(i);
-      for (int64_t k = 0; k < repeat; ++k) HWY_DYNAMIC_DISPATCH(cpu::CopyFloats)
-      (reinterpret_cast<const float*>(at), reinterpret_cast<float*>(at + half), static_cast<int64_t>(half / 4));
+      for (int64_t k = 0; k < repeat; ++k)
+        cpu::RunCopy(reinterpret_cast<const float*>(at), reinterpret_cast<float*>(at + half),
+                     static_cast<int64_t>(half / 4));
     });
     const double moved = 2.0 * static_cast<double>(half) * static_cast<double>(repeat * n);
     best = std::max(best, moved / cpu::Seconds(begin) / 1e9);

@@ -206,17 +206,21 @@ TEST(Winograd, BlocksOfTilesAndChannels) {
 // The error grows as that of any sum. Inputs of mean 0, and positive ones as behind a ReLU; also the number of
 // channels.
 TEST(Winograd, ErrorIsThatOfASum) {
-  for (const auto& [c, k, bound] : {std::tuple<int64_t, int64_t, double>{64, 64, 3e-6}, {512, 32, 5e-6}}) {
+  struct Case {
+    int64_t c, k;
+    double bound;
+  };
+  for (const Case& of : {Case{64, 64, 3e-6}, Case{512, 32, 5e-6}}) {
     for (const float low : {-1.0f, 0.0f}) {
-      const ConvShape s = Make(2, 8, c, k, 1);
+      const ConvShape s = Make(2, 8, of.c, of.k, 1);
       const Floats x = Random(InputSize(s), 1, low, 1), w = Random(KernelSize(s), 2, -1, 1);
       const Floats dy = Random(OutputSize(s), 3, -1, 1);
       const Results want = Naive(s, x, w, dy);
       testing::ForEachTarget([&] {
         const std::vector<Floats> got = RunAll(s, ThreadPool::Default(), x, w, {}, false, {}, {}, dy, 0);
-        EXPECT_LE(Error(got[0], want.y), bound) << "y " << c << " from " << low;
-        EXPECT_LE(Error(got[1], want.dx), bound) << "dx " << c << " from " << low;
-        EXPECT_LE(Error(got[2], want.dw), bound) << "dw " << c << " from " << low;
+        EXPECT_LE(Error(got[0], want.y), of.bound) << "y " << of.c << " from " << low;
+        EXPECT_LE(Error(got[1], want.dx), of.bound) << "dx " << of.c << " from " << low;
+        EXPECT_LE(Error(got[2], want.dw), of.bound) << "dw " << of.c << " from " << low;
       });
     }
   }
