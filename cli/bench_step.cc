@@ -13,6 +13,7 @@
 
 #include "ingot/cli/bench_models.h"
 #include "ingot/cli/commands.h"
+#include "ingot/cli/output.h"
 #include "ingot/kernels/ceilings.h"
 #include "ingot/train/profile.h"
 #include "ingot/train/trainer.h"
@@ -106,7 +107,7 @@ void AddBenchStep(CLI::App& bench) {
         ->check(CLI::Range(0, 1024));
     command->add_option("--seconds", o->seconds, "how long to measure")
         ->capture_default_str()
-        ->check(CLI::Range(0.01, 3600.0));
+        ->check(NumberFrom(0.01, 3600));
     command->add_flag("--profile", o->profile, "print what each step of the plan costs");
     command->add_flag("--json", o->json, "print one line of JSON");
     command->callback([o, training] { Measure(*o, training); });

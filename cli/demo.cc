@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "ingot/cli/commands.h"
+#include "ingot/cli/output.h"
 #include "ingot/core/memory.h"
 #include "ingot/ingot.h"
 
@@ -42,13 +43,13 @@ Model Cnn(const Shape& image, uint64_t seed) {
 }
 
 void RunDemo(const Options& o) {
+  if (!o.out.empty()) FormatOf(o.out), CheckTarget("--out", o.out);
   const auto drawing = Clock::now();
   ImageData data;
   if (o.data.empty())
     data = {Digits(o.rows, o.seed), Digits(o.test_rows, o.seed, o.rows)};
   else
     data = LoadImages(o.data);
-  if (!o.out.empty()) FormatOf(o.out);
   std::printf("%s %lld images to train on, %lld to test on (%.0f ms)\n",
               o.data.empty() ? "Drew digits from strokes (no download; see data/digits.h):" : "Read",
               static_cast<long long>(data.train.rows()), static_cast<long long>(data.test.rows()), Ms(drawing));

@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "ingot/cli/commands.h"
+#include "ingot/cli/output.h"
 #include "ingot/ingot.h"
 #include "ingot/io/contents.h"
 #include "ingot/io/named_weights.h"
@@ -76,7 +77,7 @@ class Difference {
 
   template <class... Parts>
   void Report(const Parts&... parts) {
-    std::printf("%s\n", Text(parts...).c_str());
+    std::printf("%s\n", Printable(Text(parts...)).c_str());
     ++count_;
   }
 
@@ -165,8 +166,8 @@ void AddDiff(CLI::App& app) {
   diff->add_option("B", o->b, "what to compare it with")->required();
   diff->add_option("--rtol", o->rtol, "an element a may differ from b by this times |b| ...")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1e6));
-  diff->add_option("--atol", o->atol, "... plus this")->capture_default_str()->check(CLI::Range(0.0, 1e6));
+      ->check(NumberFrom(0, 1e6));
+  diff->add_option("--atol", o->atol, "... plus this")->capture_default_str()->check(NumberFrom(0, 1e6));
   diff->callback([o] { Diff(*o); });
 }
 

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "ingot/cli/commands.h"
+#include "ingot/cli/output.h"
 #include "ingot/core/memory.h"
 #include "ingot/ingot.h"
 #include "ingot/io/contents.h"
@@ -48,15 +49,15 @@ void InfoOfTensors(const Contents& contents, const std::string& why, const Optio
     for (const StoredTensor& t : contents.tensors)
       json["tensors"].push_back(
           {{"name", t.name}, {"dtype", Name(t.type)}, {"shape", ShapeOf(t.shape)}, {"bytes", t.bytes.size()}});
-    std::printf("%s\n", json.dump().c_str());
+    std::printf("%s\n", Line(json).c_str());
     return;
   }
   std::printf("%s: %s, %zu tensors\n", o.a.c_str(), HumanBytes(bytes).c_str(), contents.tensors.size());
-  if (!why.empty()) std::printf("Its model cannot be built: %s\n", why.c_str());
-  if (!contents.optimizer.empty()) std::printf("Optimizer: %s\n", contents.optimizer.c_str());
+  if (!why.empty()) std::printf("Its model cannot be built: %s\n", Printable(why, true).c_str());
+  if (!contents.optimizer.empty()) std::printf("Optimizer: %s\n", Printable(contents.optimizer).c_str());
   std::printf("\n");
   for (const StoredTensor& t : contents.tensors)
-    std::printf("%s %s %s %zu bytes\n", t.name.c_str(), Name(t.type), t.shape.str().c_str(), t.bytes.size());
+    std::printf("%s %s %s %zu bytes\n", Printable(t.name).c_str(), Name(t.type), t.shape.str().c_str(), t.bytes.size());
 }
 
 void Info(const Options& o) {
@@ -67,15 +68,16 @@ void Info(const Options& o) {
   const Model& model = *found;
   const size_t bytes = contents.file->bytes().size();
   if (!o.json) {
-    std::printf("%s: %s\n\n%s\n", o.a.c_str(), HumanBytes(bytes).c_str(), model.summary().c_str());
+    std::printf("%s: %s\n\n%s\n", o.a.c_str(), HumanBytes(bytes).c_str(), Printable(model.summary(), true).c_str());
     if (model.compiled())
       std::printf("Optimizer %s, %lld steps done, learning rate %g\n",
                   model.compile_options().optimizer.def().class_name().c_str(),
                   static_cast<long long>(model.iterations()), model.learning_rate());
     else if (!why.empty())
-      std::printf("Optimizer: %s (not supported)\n%s\n", contents.optimizer.c_str(), why.c_str());
+      std::printf("Optimizer: %s (not supported)\n%s\n", Printable(contents.optimizer).c_str(),
+                  Printable(why, true).c_str());
     else if (!contents.optimizer.empty())
-      std::printf("Optimizer: %s (left alone)\n", contents.optimizer.c_str());
+      std::printf("Optimizer: %s (left alone)\n", Printable(contents.optimizer).c_str());
     else
       std::printf("Not compiled: no optimizer, loss or metrics\n");
     return;
@@ -100,7 +102,7 @@ void Info(const Options& o) {
   for (size_t i = 0; i < variables.size(); ++i)
     json["weights"].push_back(
         {{"name", names[i]}, {"dtype", Name(variables[i]->dtype)}, {"shape", ShapeOf(variables[i]->shape)}});
-  std::printf("%s\n", json.dump().c_str());
+  std::printf("%s\n", Line(json).c_str());
 }
 
 void Convert(const Options& o) {

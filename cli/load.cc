@@ -7,6 +7,7 @@
 
 #include "ingot/cli/commands.h"
 #include "ingot/cli/fresh_process.h"
+#include "ingot/cli/output.h"
 #include "ingot/ingot.h"
 
 namespace ingot {
@@ -57,10 +58,10 @@ void Report(const Options& o) {
     if (o.cold) std::printf("\n"), PrintSaved(cold, warm);
     return;
   }
-  warm.erase("text"), cold.erase("text");
+  warm.erase("text");
   Json answer = {{"file", o.file}, {"mode", o.mode}, {"batch_size", o.batch_size}, {"warm", warm}};
-  if (o.cold) answer["cold"] = cold;
-  std::printf("%s\n", answer.dump().c_str());
+  if (o.cold) cold.erase("text"), answer["cold"] = cold;
+  std::printf("%s\n", Line(answer).c_str());
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "ingot/cli/commands.h"
+#include "ingot/cli/output.h"
 
 namespace {
 
@@ -25,7 +26,7 @@ std::string OneLine(const std::string& text) {
     while (i + 1 < text.size() && (text[i + 1] == ' ' || text[i + 1] == '\n')) ++i;
     if (i + 1 < text.size()) line += line.ends_with(':') ? " " : "; ";
   }
-  return line;
+  return ingot::Printable(line);
 }
 
 // A mapped file of which a part is gone, or cannot be read from its disk: nothing can go on, but it can be said.
@@ -40,6 +41,7 @@ void SayLost(int) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  ingot::OpenStandardStreams();
   std::signal(SIGBUS, SayLost);
   std::signal(SIGXFSZ, SIG_IGN);  // writing past a limit is an Error that says so, not the end
   CLI::App app{"ingot: define, train, inspect and time small Keras-equivalent models"};
@@ -60,17 +62,20 @@ int main(int argc, char** argv) {
       found = found || command->get_name() == argv[1];
     }
     if (!found) {
-      std::fprintf(stderr, "ingot: no command '%s'; one of: %s\n", argv[1], known.c_str());
+      std::fprintf(stderr, "ingot: no command '%s'; one of: %s\n", OneLine(argv[1]).c_str(), known.c_str());
       return 2;
     }
   }
   try {
-    app.parse(argc, argv);
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::CallForHelp& e) {
+      app.exit(e);
+    } catch (const CLI::CallForAllHelp& e) {
+      app.exit(e);
+    }
+    ingot::FlushOutput();
     return 0;
-  } catch (const CLI::CallForHelp& e) {
-    return app.exit(e);
-  } catch (const CLI::CallForAllHelp& e) {
-    return app.exit(e);
   } catch (const CLI::ParseError& e) {
     std::fprintf(stderr, "ingot: %s (see --help)\n", OneLine(e.what()).c_str());
     return 2;

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // `ingot predict`, `evaluate` and `fit`: a saved model of any format, on arrays of .npy files.
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "ingot/cli/arrays.h"
 #include "ingot/cli/commands.h"
+#include "ingot/cli/output.h"
 #include "ingot/ingot.h"
 #include "ingot/io/atomic_file.h"
 
@@ -32,6 +30,11 @@ Dataset DataOf(const Options& o) {
   return data;
 }
 
+std::vector<std::string> Joined(std::vector<std::string> a, const std::vector<std::string>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
 // With several outputs: out.npy, out_1.npy, ...
 std::string Numbered(const std::string& path, size_t i) {
   if (i == 0) return path;
@@ -40,7 +43,10 @@ std::string Numbered(const std::string& path, size_t i) {
 }
 
 void Predict(const Options& o) {
+  CheckTarget("--out", o.out);
   Model model = load_model(o.model, {.compile = false});
+  for (size_t i = 0; i < model.network().outputs().size(); ++i)
+    CheckTarget("--out", Numbered(o.out, i), Joined({o.model}, o.x));
   const Arrays outputs = model.predict(ReadNpyFiles(o.x), o.batch_size);
   for (size_t i = 0; i < outputs.size(); ++i) {
     WriteNpyFile(Numbered(o.out, i), outputs[i]);
@@ -52,23 +58,15 @@ void Evaluate(const Options& o) {
   Model model = load_model(o.model);
   Json json;
   for (const auto& [name, value] : model.evaluate(DataOf(o), o.batch_size)) json[name] = value;
-  std::printf("%s\n", json.dump().c_str());
-}
-
-// Before hours of training, not behind them.
-void CheckTarget(const std::string& path) {
-  std::error_code failed;
-  const std::filesystem::path folder = std::filesystem::absolute(path, failed).parent_path();
-  if (!std::filesystem::is_directory(folder, failed)) Fail(path, ": there is no folder ", folder.string());
-  if (access(folder.c_str(), W_OK) != 0) Fail(path, ": the folder ", folder.string(), " may not be written to");
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) Fail(path, ": is a folder");
+  std::printf("%s\n", Line(json).c_str());
 }
 
 void Fit(const Options& o) {
-  if (!o.out.empty()) FormatOf(o.out), CheckTarget(o.out);
-  if (!o.history.empty()) CheckTarget(o.history);
-  if (!o.out.empty() && o.out == o.history) Fail(o.out, ": --out and --history are the same file");
+  std::vector<std::string> files = Joined(o.x, o.y);
+  if (!o.out.empty()) FormatOf(o.out), CheckTarget("--out", o.out, files);  // MODEL itself may be replaced
+  files.push_back(o.model);
+  if (!o.out.empty()) files.push_back(o.out);
+  if (!o.history.empty()) CheckTarget("--history", o.history, files);
   Model model = load_model(o.model);
   // Progress is for who looks on: scripts find errors on standard error and nothing else.
   const int verbose = isatty(STDERR_FILENO) ? 1 : 0;
@@ -83,10 +81,10 @@ void Fit(const Options& o) {
   json["batch_loss"] = history.batch_loss;
   if (!o.out.empty()) model.save(o.out);
   if (o.history.empty()) {
-    std::printf("%s\n", json.dump().c_str());
+    std::printf("%s\n", Line(json).c_str());
     return;
   }
-  const std::string text = json.dump() + "\n";
+  const std::string text = Line(json) + "\n";
   AtomicFile file(o.history);
   file.Write(text.data(), text.size());
   file.Commit();
@@ -105,7 +103,7 @@ CLI::App* Command(CLI::App& app, const char* name, const char* about, const std:
 void AddModel(CLI::App& app) {
   auto o = std::make_shared<Options>();
   CLI::App* predict = Command(app, "predict", "what a model predicts for inputs", o);
-  predict->add_option("--out", o->out, "where to write it, as .npy")->required();
+  predict->add_option("--out", o->out, "where to write it, as .npy")->required()->check(NamesAFile());
   predict->callback([o] { Predict(*o); });
 
   CLI::App* evaluate = Command(app, "evaluate", "loss and metrics of a compiled model, as JSON", o);
@@ -120,9 +118,10 @@ void AddModel(CLI::App& app) {
   fit->add_option("--epochs", o->epochs)->capture_default_str()->check(CLI::Range(0, 1 << 30));
   fit->add_flag("--shuffle,!--no-shuffle", o->shuffle, "draw the order of rows anew each epoch (the default)");
   fit->add_option("--validation-split", o->validation_split, "the part of the rows, the last ones, to validate on")
-      ->check(CLI::Range(0.0, 1.0));
-  fit->add_option("--out", o->out, "where to save the trained model");
-  fit->add_option("--history", o->history, "where to write the history as JSON, instead of standard output");
+      ->check(NumberFrom(0, 1));
+  fit->add_option("--out", o->out, "where to save the trained model")->check(NamesAFile());
+  fit->add_option("--history", o->history, "where to write the history as JSON, instead of standard output")
+      ->check(NamesAFile());
   fit->callback([o] { Fit(*o); });
 }
 

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ingot/cli/commands.h"
+#include "ingot/cli/output.h"
 #include "ingot/core/memory.h"
 #include "ingot/train/selftest.h"
 
@@ -41,14 +42,14 @@ void Verify(const Options& o) {
                            {"gradient", test.gradient},
                            {"identical", test.identical},
                            {"largest_difference", test.largest}};
-    std::printf("%s\n", json.dump().c_str());
+    std::printf("%s\n", Line(json).c_str());
     return;
   }
   std::printf("%s: %s\n", o.file.c_str(), report.checksums ? "whole" : "nothing wrong to be seen");
   std::printf("checked: %s\n", report.checked.c_str());
   std::printf("%zu tensors of %s, a file of %s, in %.3f s (%.2f GB/s)\n", report.tensors,
               HumanBytes(report.tensor_bytes).c_str(), HumanBytes(report.bytes).c_str(), report.seconds, rate);
-  for (const std::string& warning : report.warnings) std::printf("warning: %s\n", warning.c_str());
+  for (const std::string& warning : report.warnings) std::printf("warning: %s\n", Printable(warning, true).c_str());
   if (!o.run) return;
   std::printf("self-test: %lld values%s, ", static_cast<long long>(test.values),
               test.gradient ? ", the norm of the gradient among them" : "");

@@ -192,7 +192,11 @@ Checkpoint ReadH5(const std::string& path, const ReadOptions& options) {
   if (const std::string* seed = root.text(kSeed)) c.seed = SeedFrom(*seed);
   phase.emplace(options.report, "build graph");
   BuildNetwork(config, options, c, path);
-  if (const std::string* training = options.compile ? root.text("training_config") : nullptr)
+  const std::string* training = root.text("training_config");
+  if (options.compile && !training && root.attributes.contains("training_config"))
+    Fail(path, ": its training_config is no text; the file is damaged. Without it (LoadOptions::compile, ",
+         "--no-compile) the model can be loaded");
+  if (options.compile && training)
     TakeCompileOfLegacy(ParseJson(*training, path + ", training_config"), path, options, c);
   phase.emplace(options.report, "match or copy");
   c.image = file;

@@ -4,6 +4,8 @@
 // lists its weights in order. Lists too long for one attribute go on in layer_names1, layer_names2, ...
 #include <algorithm>
 #include <map>
+#include <set>
+#include <string_view>
 
 #include "ingot/io/keras_names.h"
 #include "ingot/io/keras_optimizer.h"
@@ -15,14 +17,23 @@ namespace {
 
 constexpr size_t kMostOfAttribute = 64512;  // bytes; Keras's own bound
 
-std::vector<std::string> Names(const Hdf5Node& node, const std::string& attribute) {
-  if (const auto* names = node.texts(attribute)) return *names;
+// What a list does not name would be lost without a word, so a list that is none is an Error.
+std::vector<std::string> Names(const Hdf5Node& node, const std::string& attribute, const std::string& where) {
   std::vector<std::string> all;
-  for (int i = 0;; ++i) {
-    const auto* names = node.texts(attribute + std::to_string(i));
-    if (!names) return all;
+  const auto append = [&](const std::string& part) {
+    if (!node.attributes.contains(part)) return false;
+    const auto* names = node.texts(part);
+    if (!names) Fail(where, ": the attribute ", part, " of '", node.name, "' is no list of names; the file is damaged");
     all.insert(all.end(), names->begin(), names->end());
-  }
+    return true;
+  };
+  if (!append(attribute))
+    for (int i = 0; append(attribute + std::to_string(i));) ++i;
+  std::set<std::string_view> seen;
+  for (const std::string& name : all)
+    if (!seen.insert(name).second)
+      Fail(where, ": ", attribute, " of '", node.name, "' lists '", name, "' twice; the file is damaged");
+  return all;
 }
 
 void SetNames(Hdf5Node& node, const std::string& attribute, const std::vector<std::string>& names) {
@@ -44,7 +55,7 @@ void SetNames(Hdf5Node& node, const std::string& attribute, const std::vector<st
 // The tensors that weight_names lists.
 std::vector<const StoredTensor*> TensorsOf(const Hdf5Node& group, const std::string& where) {
   std::vector<const StoredTensor*> tensors;
-  for (const std::string& name : Names(group, "weight_names")) {
+  for (const std::string& name : Names(group, "weight_names", where)) {
     const Hdf5Node* node = group.find(name);
     if (!node || !node->tensor) Fail(where, ": ", group.name, " lists the weight '", name, "' and does not hold it");
     tensors.push_back(&*node->tensor);
@@ -68,7 +79,7 @@ void ReadLegacyTree(const Hdf5Node& root, Checkpoint& into, const std::string& w
   const Hdf5Node* weights = root.find("model_weights");
   if (!weights) weights = &root;
   std::vector<SavedLayer> saved;
-  for (const std::string& name : Names(*weights, "layer_names")) {
+  for (const std::string& name : Names(*weights, "layer_names", where)) {
     const Hdf5Node* group = weights->find(name);
     if (!group) Fail(where, ": layer_names lists '", name, "', and there is no such group");
     saved.push_back({name, TensorsOf(*group, where)});
@@ -107,7 +118,10 @@ void ReadLegacyTree(const Hdf5Node& root, Checkpoint& into, const std::string& w
   if (const Hdf5Node* optimizer = into.optimizer ? root.find("optimizer_weights") : nullptr) {
     // "adam/iteration" is Keras 3's, "iteration:0" Keras 2's, "Adam/iter:0" that of its legacy optimizers.
     using enum OptimizerOrder;
-    const std::vector<std::string> names = Names(*optimizer, "weight_names");
+    const std::vector<std::string> names = Names(*optimizer, "weight_names", where);
+    if (names.empty() && !optimizer->children.empty())
+      Fail(where, ": optimizer_weights holds what its weight_names does not list; the file is damaged. Without the ",
+           "optimizer (LoadOptions::compile, --no-compile) it can be loaded");
     const std::string first = names.empty() ? "" : names[0];
     const std::string* version = root.text("keras_version");
     std::vector<OptimizerOrder> orders = {kKeras3, kKeras3Early};

@@ -4,16 +4,17 @@
 #include <algorithm>
 #include <cctype>
 #include <string_view>
+#include <unordered_set>
 
 #include "ingot/layers/network.h"
 
 namespace ingot {
 namespace {
 
-void Collect(const LayerDef& def, std::vector<VariablePtr>& into) {
+void Collect(const LayerDef& def, std::vector<VariablePtr>& into, std::unordered_set<const Variable*>& seen) {
   for (const VariablePtr& v : def.variables)
-    if (std::find(into.begin(), into.end(), v) == into.end()) into.push_back(v);
-  for (const Layer& layer : def.sublayers()) Collect(layer.def(), into);
+    if (seen.insert(v.get()).second) into.push_back(v);
+  for (const Layer& layer : def.sublayers()) Collect(layer.def(), into, seen);
 }
 
 // An axis has at most that many elements: then what layers reckon with extents and their own sizes fits 64 bits.
@@ -83,6 +84,20 @@ const Shape& LayerDef::only(const TensorSpecs& in, int rank) const {
 
 std::vector<Layer> LayerDef::sublayers() const { return {}; }
 
+LayerCall::~LayerCall() {
+  std::vector<std::shared_ptr<LayerCall>> last;
+  const auto take = [&](Tensors& tensors) {
+    for (Tensor& t : tensors)
+      if (t.from) last.push_back(std::move(t.from));
+  };
+  take(in);
+  while (!last.empty()) {
+    const std::shared_ptr<LayerCall> call = std::move(last.back());
+    last.pop_back();
+    if (call.use_count() == 1) take(call->in);
+  }
+}
+
 Tensors Layer::call(const Tensors& x) const {
   if (!def_) Fail("an empty Layer was called; make one first, as in Dense(8)");
   auto node = std::make_shared<LayerCall>();
@@ -114,7 +129,8 @@ Tensor Layer::operator()(const Tensor& x) const { return (*this)(Tensors{x}); }
 
 std::vector<VariablePtr> Layer::variables() const {
   std::vector<VariablePtr> all;
-  Collect(*def_, all);
+  std::unordered_set<const Variable*> seen;
+  Collect(def(), all, seen);
   return all;
 }
 

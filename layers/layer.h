@@ -111,9 +111,9 @@ class Layer {
   Tensor operator()(const Tensors& x) const;
   Tensors call(const Tensors& x) const;  // any number of outputs
 
-  const std::string& name() const { return def_->name; }
-  bool trainable() const { return def_->trainable; }
-  void set_trainable(bool value) const { def_->set_trainable(value); }
+  const std::string& name() const { return def().name; }
+  bool trainable() const { return def().trainable; }
+  void set_trainable(bool value) const { def().set_trainable(value); }
   std::vector<VariablePtr> variables() const;  // those of layers inside it too, each once
   int64_t count_params() const;                // Error, as in Keras, before the layer knows its input
   // What goes in and comes out.
@@ -123,7 +123,10 @@ class Layer {
   Tensor output() const;
   Tensors inputs() const;
   Tensors outputs() const;
-  LayerDef& def() const { return *def_; }
+  LayerDef& def() const {
+    if (!def_) Fail("an empty Layer was used; make one first, as in Dense(8)");
+    return *def_;
+  }
   const std::shared_ptr<LayerDef>& ptr() const { return def_; }
   explicit operator bool() const { return def_ != nullptr; }
   bool operator==(const Layer& other) const { return def_ == other.def_; }
@@ -141,6 +144,9 @@ struct LayerCall {
   Layer layer;
   Tensors in;
   TensorSpecs out;
+
+  // Not call within call: a chain of a million would end the stack.
+  ~LayerCall();
 };
 
 // Makes the handle of a layer: options as given, named as the user says.

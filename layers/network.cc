@@ -12,16 +12,17 @@
 namespace ingot {
 namespace {
 
-// Files hold names as JSON. Bytes that are no text are shown as numbers.
+// Files hold names as JSON, and some as texts that end with a zero. Bytes that are no text are shown as numbers.
 void CheckName(const std::string& name, const std::string& of) {
-  if (IsUtf8(name)) return;
+  const bool zero = name.find('\0') != std::string::npos;
+  if (!zero && IsUtf8(name)) return;
   std::string shown;
   char hex[8];
   for (const char c : name) {
     std::snprintf(hex, sizeof hex, c >= ' ' && c < 127 ? "%c" : "\\x%02x", static_cast<unsigned char>(c));
     shown += hex;
   }
-  Fail(of, " '", shown, "': its name is not UTF-8");
+  Fail(of, " '", shown, "': its name ", zero ? "holds a zero byte" : "is not UTF-8", "; give it another");
 }
 
 bool IsInput(const Layer& layer) { return dynamic_cast<const InputLayer*>(&layer.def()) != nullptr; }
@@ -37,9 +38,9 @@ Order Sort(const Tensors& inputs, const Tensors& outputs, const std::string& mod
   std::unordered_map<const LayerDef*, int> met;  // when the walk met a layer
   std::vector<LayerCall*> calls;
   std::unordered_set<const LayerCall*> begun, done;
-  const auto is_input = [&](const LayerCall* call) {
-    return std::any_of(inputs.begin(), inputs.end(), [&](const Tensor& t) { return t.from.get() == call; });
-  };
+  std::unordered_set<const LayerCall*> of_inputs;
+  for (const Tensor& t : inputs) of_inputs.insert(t.from.get());
+  const auto is_input = [&](const LayerCall* call) { return of_inputs.contains(call); };
   struct Visit {
     LayerCall* call;
     size_t next;
@@ -104,10 +105,10 @@ Network::Network(std::vector<Layer> sequence, const std::string& model_name) : s
   name = model_name;
   named_by_user = !model_name.empty();
   if (sequence.empty()) Fail("Sequential: there are no layers; list at least one");
+  std::unordered_set<const LayerDef*> seen;
   for (size_t i = 0; i < sequence.size(); ++i) {
     if (!sequence[i]) Fail("Sequential: layer ", i, " is empty");
-    if (std::find(sequence.begin(), sequence.begin() + static_cast<ptrdiff_t>(i), sequence[i]) !=
-        sequence.begin() + static_cast<ptrdiff_t>(i))
+    if (!seen.insert(&sequence[i].def()).second)
       Fail("Sequential: layer ", i, " (", sequence[i].def().label(),
            ") stands there twice; to use a layer more than once describe a Model of inputs and outputs");
     if (IsInput(sequence[i])) {
@@ -133,10 +134,11 @@ Network::Network(const Tensors& inputs, const Tensors& outputs, const std::strin
   for (const Tensor& t : inputs)
     if (!IsInput(t.from->layer))
       Fail("Model: an input comes from layer '", t.from->layer.def().label(), "'; inputs must come from Input({...})");
-  for (size_t i = 0; i < inputs.size(); ++i)
-    for (size_t k = 0; k < i; ++k)
-      if (inputs[i].from == inputs[k].from)
-        Fail("Model: inputs ", k, " and ", i, " are the same Input; each may be listed once");
+  std::unordered_map<const LayerCall*, size_t> place;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const auto [first, is_new] = place.emplace(inputs[i].from.get(), i);
+    if (!is_new) Fail("Model: inputs ", first->second, " and ", i, " are the same Input; each may be listed once");
+  }
   const Order order = Sort(inputs, outputs, label());
   layers_ = order.layers;
   for (const Tensor& t : inputs) input_layers_.push_back(t.from->layer);
@@ -275,16 +277,19 @@ void Network::set_trainable(bool value) {
 }
 
 std::vector<std::string> Network::output_names() const {
+  std::unordered_map<int, const Layer*> maker;
+  for (const Node& node : nodes_)
+    for (const int id : node.out) maker[id] = &node.layer;
   std::vector<std::string> names;
+  std::unordered_set<std::string> taken;
+  std::unordered_map<std::string, int> next;
   for (const int id : output_ids_) {
-    std::string found;
-    for (const Node& node : nodes_)
-      if (std::find(node.out.begin(), node.out.end(), id) != node.out.end()) found = node.layer.name();
-    if (found.empty()) found = input_layers_[static_cast<size_t>(id)].name();
+    const auto made = maker.find(id);
+    const std::string& found =
+        made != maker.end() ? made->second->name() : input_layers_[static_cast<size_t>(id)].name();
     // One layer may make several outputs: dense, dense_1, ...
     std::string unique = found;
-    for (int n = 1; std::find(names.begin(), names.end(), unique) != names.end(); ++n)
-      unique = found + "_" + std::to_string(n);
+    while (!taken.insert(unique).second) unique = found + "_" + std::to_string(++next[found]);
     names.push_back(unique);
   }
   return names;

@@ -7,8 +7,12 @@
 
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <span>
 
+#include "ingot/io/atomic_file.h"
+#include "ingot/io/hdf5.h"
 #include "ingot/io/keras_config.h"
 #include "ingot/layers/layers.h"
 #include "ingot/tests/errors_test_util.h"
@@ -209,6 +213,44 @@ TEST(Errors, Files) {
   for (const char* name : {"text.ingot", "long.ingot", "empty.ingot", "pipe.ingot"}) unlink(path(name).c_str());
   rmdir(path("folder.ingot").c_str());
   EXPECT_EQ(rmdir(dir.c_str()), 0) << "something was left behind";
+}
+
+// What a legacy .h5 file lists wrongly must not be left out silently: the optimizer's state, above all.
+TEST(Errors, ListsOfLegacyFiles) {
+  const std::string path = ::testing::TempDir() + "lists_" + std::to_string(getpid()) + ".h5";
+  Model model = Compiled();
+  model.train_on_batch({Ones({8, 20})}, {Array({8}, DType::kInt32)});
+  model.save(path);
+  std::ifstream in(path, std::ios::binary);
+  const std::string whole{std::istreambuf_iterator<char>(in), {}};
+  const auto loads = [&](const std::function<void(Hdf5Node&)>& edit, bool compile = true) {
+    return [=, &whole] {
+      Hdf5Node root = ReadHdf5(std::as_bytes(std::span(whole)), nullptr, path);
+      edit(root);
+      AtomicFile file(path);
+      WriteHdf5(root, file.sink());
+      file.Commit();
+      load_model(path, {.compile = compile});
+    };
+  };
+  const Hdf5Attribute text = std::string("x"), none = std::vector<std::string>{};
+  const Hdf5Attribute twice = std::vector<std::string>{"hidden", "hidden"};
+  const auto optimizer_names = [](const Hdf5Attribute& names) {
+    return [=](Hdf5Node& root) { root.child("optimizer_weights").attributes["weight_names"] = names; };
+  };
+  EXPECT_NO_THROW(loads([](Hdf5Node&) {})());
+  ExpectErrors({
+      {"an optimizer's names that are one", loads(optimizer_names(text)), {path, "weight_names", "no list of names"}},
+      {"no names of an optimizer", loads(optimizer_names(none)), {path, "optimizer_weights", "--no-compile"}},
+      {"a layer twice",
+       loads([=](Hdf5Node& root) { root.child("model_weights").attributes["layer_names"] = twice; }),
+       {path, "layer_names", "'hidden' twice"}},
+      {"how it is trained, as a list",
+       loads([=](Hdf5Node& root) { root.attributes["training_config"] = twice; }),
+       {path, "training_config", "--no-compile"}},
+  });
+  EXPECT_NO_THROW(loads(optimizer_names(none), false)());
+  unlink(path.c_str());
 }
 
 // Calls in whatever order they are listed; each is looked at once, so that this takes no time.

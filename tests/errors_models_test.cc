@@ -76,6 +76,15 @@ TEST(Errors, GraphsThatAreNone) {
       {"nothing", [] { Model(Tensors{}, Tensors{}); }, {"at least one input and one output"}},
       {"empty tensors", [] { Model({Tensor()}, {Tensor()}); }, {"one of the tensors is empty"}},
       {"an empty layer", [] { Layer()(Input({3})); }, {"empty Layer"}},
+      {"an empty layer's name", [] { Layer().name(); }, {"empty Layer"}},
+      {"an empty layer's weights", [] { Layer().variables(); }, {"empty Layer"}},
+      {"freezing an empty layer", [] { Layer().set_trainable(false); }, {"empty Layer"}},
+      {"a predictor that was moved from",
+       [] {
+         Predictor first = Mlp().predictor(), second = std::move(first);
+         first.predict_on_batch({Ones({2, 20})});  // NOLINT: on purpose
+       },
+       {"Predictor", "moved from"}},
       {"an empty tensor", [] { Dense(3)(Tensor()); }, {"Dense", "empty Tensor"}},
       {"no layers", [] { Sequential({}); }, {"no layers"}},
       {"only an input", [] { Sequential({Input({3})}); }, {"no layer behind the Input"}},
@@ -124,6 +133,27 @@ TEST(Errors, DeepAndWideGraphsAreNone) {
   nested.save(path);
   EXPECT_EQ(load_model(path).count_params(), 12);
   std::remove(path.c_str());
+}
+
+// A chain of tensors goes one by one: call within call would end the stack. What is looked for among many is not looked
+// for one by one.
+TEST(Errors, LongChainsAndManyInputsAreNone) {
+  {
+    const Layer layer = ActivationLayer("tanh");
+    Tensor chain = Input({3});
+    for (int i = 0; i < 1000000; ++i) chain = layer(chain);
+    const Tensor kept = chain.from->in[0];
+    chain = {};
+    EXPECT_EQ(kept.shape(), Shape({kNone, 3}));
+  }
+  Tensors inputs;
+  Arrays x;
+  for (int i = 0; i < 20000; ++i) {
+    inputs.push_back(Input({1}));
+    x.push_back(Ones({1, 1}));
+  }
+  Model sum(inputs, Tensors{Add()(inputs)});
+  EXPECT_EQ(sum.predict(x)[0].floats()[0], 20000);
 }
 
 struct Liar : UnaryLayer {
@@ -199,6 +229,11 @@ TEST(Errors, Compile) {
 
 TEST(Errors, NamesThatAreNotUtf8) {
   ExpectErrors({
+      {"a zero byte, which an .h5 file and an .npz file could not hold",
+       [] {
+         Sequential({Input({3}), Dense(2, {.name = std::string("a\0b", 3)})});
+       },
+       {"Dense layer 'a\\x00b'", "zero byte"}},
       {"a layer",
        [] {
          Sequential({Input({3}), Dense(2, {.name = "a\xff"})});

@@ -406,6 +406,7 @@ Predictor::Predictor(std::shared_ptr<ModelState> model) : impl_(std::make_unique
 Predictor::~Predictor() = default;
 Predictor::Predictor(Predictor&&) noexcept = default;
 Arrays Predictor::predict_on_batch(const Arrays& x) {
+  if (!impl_) Fail("a Predictor was used that had been moved from; make another with model.predictor()");
   const int64_t rows = x.empty() ? 1 : std::max<int64_t>(1, x[0].rows());
   return PredictRows(*impl_->model, impl_->session, x, rows, "predict_on_batch");
 }

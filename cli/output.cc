@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+#include "ingot/cli/output.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "ingot/core/error.h"
+#include "ingot/io/atomic_file.h"
+
+namespace ingot {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool SameFile(const std::string& a, const std::string& b) {
+  std::error_code error;
+  if (fs::equivalent(a, b, error)) return true;
+  const fs::path x = fs::weakly_canonical(a, error), y = fs::weakly_canonical(b, error);
+  return !x.empty() && x == y;
+}
+
+template <class Json>
+std::string LineOf(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::string Printable(std::string_view text, bool lines) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte >= 32 && byte != 127) || (lines && c == '\n')) {
+      out += c;
+    } else if (c == '\n') {
+      out += "\\n";
+    } else {
+      constexpr char kDigits[] = "0123456789abcdef";
+      out += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
+    }
+  }
+  return out;
+}
+
+std::string Line(const nlohmann::json& json) { return LineOf(json); }
+std::string Line(const nlohmann::ordered_json& json) { return LineOf(json); }
+
+CLI::Validator NamesAFile() {
+  return CLI::Validator([](std::string& text) { return text.empty() ? "the path is empty; name a file" : ""; }, "FILE");
+}
+
+CLI::Validator NumberFrom(double least, double most) {
+  return CLI::Validator(
+      [least, most](std::string& text) {
+        double value = 0;
+        if (CLI::detail::lexical_cast(text, value) && value >= least && value <= most) return std::string();
+        return Text("is ", text, ", a number from ", least, " to ", most, " was expected");
+      },
+      Text("FLOAT in [", least, " - ", most, "]"));
+}
+
+void CheckTarget(const std::string& option, const std::string& path, const std::vector<std::string>& inputs) {
+  for (const std::string& input : inputs)
+    if (SameFile(path, input))
+      Fail(option, ": ", path, " is the same file as ", input, ", which would be lost; name another");
+  AtomicFile probe(path);  // goes without a trace, and without touching what is there
+}
+
+void OpenStandardStreams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
+    // The lowest that is free, which is this one. Writing fails there, as it did.
+    if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) _exit(1);
+  }
+}
+
+void FlushOutput() {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return;
+  Fail("standard output could not be written", errno ? ": " : "", errno ? std::strerror(errno) : "",
+       "; what was to be printed is lost");
+}
+
+}  // namespace ingot
