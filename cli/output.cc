@@ -20,8 +20,10 @@ namespace fs = std::filesystem;
 bool SameFile(const std::string& a, const std::string& b) {
   std::error_code error;
   if (fs::equivalent(a, b, error)) return true;
-  const fs::path x = fs::weakly_canonical(a, error), y = fs::weakly_canonical(b, error);
-  return !x.empty() && x == y;
+  // Of a relative path that leads nowhere weakly_canonical makes nothing absolute.
+  const auto whole = [&](const std::string& path) { return fs::weakly_canonical(fs::absolute(path, error), error); };
+  const fs::path x = whole(a);
+  return !x.empty() && x == whole(b);
 }
 
 template <class Json>
