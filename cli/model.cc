@@ -16,9 +16,9 @@ namespace ingot {
 namespace {
 
 struct Options {
-  std::string model, out, history;
+  std::string model, out, history, tensorboard;
   std::vector<std::string> x, y;
-  int batch_size = 32, epochs = 1;
+  int batch_size = 32, epochs = 1, histogram_freq = 0;
   bool shuffle = true;
   double validation_split = 0;
 };
@@ -70,9 +70,12 @@ void Fit(const Options& o) {
   Model model = load_model(o.model);
   // Progress is for who looks on: scripts find errors on standard error and nothing else.
   const int verbose = isatty(STDERR_FILENO) ? 1 : 0;
+  Callbacks callbacks;
+  if (!o.tensorboard.empty()) callbacks.push_back(TensorBoard(o.tensorboard, {.histogram_freq = o.histogram_freq}));
   const History history = model.fit(DataOf(o), {.batch_size = o.batch_size,
                                                 .epochs = o.epochs,
                                                 .verbose = verbose,
+                                                .callbacks = callbacks,
                                                 .validation_split = o.validation_split,
                                                 .shuffle = o.shuffle,
                                                 .stop_on_interrupt = true});
@@ -122,6 +125,11 @@ void AddModel(CLI::App& app) {
   fit->add_option("--out", o->out, "where to save the trained model")->check(NamesAFile());
   fit->add_option("--history", o->history, "where to write the history as JSON, instead of standard output")
       ->check(NamesAFile());
+  CLI::Option* board = fit->add_option("--tensorboard", o->tensorboard, "a folder to log to, as TensorBoard reads it")
+                           ->check(NamesAFile());
+  fit->add_option("--histogram-freq", o->histogram_freq, "histograms of the weights there, every so many epochs")
+      ->needs(board)
+      ->check(CLI::Range(0, 1 << 30));
   fit->callback([o] { Fit(*o); });
 }
 

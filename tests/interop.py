@@ -3,12 +3,12 @@
 
     PYTHON tests/interop.py BUILD
 
-PYTHON has keras (3.15), jax, safetensors and numpy. Takes the files that Keras 3.15 wrote (BUILD/formats/3.15), lets
+PYTHON has keras (3.15), jax, safetensors, tensorboard and numpy. Takes the files that Keras 3.15 wrote (BUILD/formats/3.15), lets
 ingot convert each into every format, and loads those with Keras, safetensors and NumPy: the same weights bit for bit,
 the same predictions, and for .keras and .weights.h5 the same losses of 20 further steps. (From a legacy .h5 Keras 3.15
 itself cannot go on training.) Small models of keras.applications are checked as tests/applications.py checks all of
-them, then read back from what ingot makes of them; tests/shared_layers.py has models that share layers. Ends with the
-line "N passed, N failed".
+them, then read back from what ingot makes of them; tests/shared_layers.py has models that share layers, tests/board.py
+what TensorBoard reads. Ends with the line "N passed, N failed".
 """
 
 import json
@@ -22,6 +22,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import applications  # noqa: E402
+import board  # noqa: E402
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import shared_layers  # noqa: E402
@@ -141,39 +142,48 @@ def check_application(name, options):
             assert np.array_equal(got, made["expected"]), f"Keras predicts otherwise from ingot's {extension}"
 
 
-def main():
-    cases, tensors = expected()
-    passed = failed = 0
+def check_conversion(name, extension, case, tensors):
+    source = os.path.join(FOLDER, name + ".keras")
     with tempfile.TemporaryDirectory() as folder:
-        for name in CASES:
-            source = os.path.join(FOLDER, name + ".keras")
-            for extension in (".keras", ".h5", ".weights.h5", ".safetensors", ".npz"):
-                path = os.path.join(folder, "m" + extension)
-                try:
-                    subprocess.run([os.path.join(BUILD, "ingot"), "convert", source, path], check=True,
-                                   stdout=subprocess.DEVNULL)
-                    check(extension, source, path, cases[name], tensors)
-                    passed += 1
-                except Exception as e:  # each is reported, and the others still run
-                    failed += 1
-                    print(f"[  FAILED  ] {name} as {extension}: {type(e).__name__}: {str(e)[:300]}")
+        path = os.path.join(folder, "m" + extension)
+        subprocess.run([os.path.join(BUILD, "ingot"), "convert", source, path], check=True, stdout=subprocess.DEVNULL)
+        check(extension, source, path, case, tensors)
+
+
+def check_shared(case):
+    with tempfile.TemporaryDirectory() as folder:
+        shared_layers.check(os.path.join(BUILD, "ingot"), case, folder)
+
+
+def check_board():
+    with tempfile.TemporaryDirectory() as folder:
+        board.check(BUILD, folder)
+
+
+def main():
+    failed = []
+    passed = 0
+
+    def attempt(what, f, *args):
+        nonlocal passed
+        try:
+            f(*args)
+            passed += 1
+        except Exception as e:  # each is reported, and the others still run
+            failed.append(what)
+            print(f"[  FAILED  ] {what}: {type(e).__name__}: {str(e)[:300]}")
+
+    cases, tensors = expected()
+    for name in CASES:
+        for extension in (".keras", ".h5", ".weights.h5", ".safetensors", ".npz"):
+            attempt(f"{name} as {extension}", check_conversion, name, extension, cases[name], tensors)
     for name, options in APPLICATIONS:
-        try:
-            check_application(name, options)
-            passed += 1
-        except Exception as e:
-            failed += 1
-            print(f"[  FAILED  ] {name} of keras.applications: {type(e).__name__}: {str(e)[:300]}")
+        attempt(f"{name} of keras.applications", check_application, name, options)
     for case in shared_layers.CASES:
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                shared_layers.check(os.path.join(BUILD, "ingot"), case, folder)
-            passed += 1
-        except Exception as e:
-            failed += 1
-            print(f"[  FAILED  ] shared layers, {case.__name__}: {type(e).__name__}: {str(e)[:300]}")
-    print(f"{passed} passed, {failed} failed")
-    return failed != 0
+        attempt(f"shared layers, {case.__name__}", check_shared, case)
+    attempt("TensorBoard", check_board)
+    print(f"{passed} passed, {len(failed)} failed")
+    return len(failed) != 0
 
 
 sys.exit(main())

@@ -108,6 +108,17 @@ CallbackPtr CSVLogger(const std::string& path, const CSVLoggerOptions& options =
 // optimizer state and activations of this model.
 CallbackPtr MemoryReport();
 
+// What TensorBoard shows: scalars by epoch, histograms of the weights, the model as a graph, the text of the plan. As
+// Keras lays it out, in log_dir/train and log_dir/validation, written by a thread of its own.
+struct TensorBoardOptions {
+  int histogram_freq = 0;  // every so many epochs; 0: none
+  bool write_graph = true;
+  bool write_images = false;  // of the weights, where there are histograms
+  bool write_steps_per_second = false;
+  int update_freq = 0;  // every so many batches, scalars of the batch; 0: by epoch alone
+};
+CallbackPtr TensorBoard(const std::string& log_dir = "logs", const TensorBoardOptions& options = {});
+
 struct LambdaCallbackOptions {
   std::function<void(Model&, int epoch)> on_epoch_begin{};
   std::function<void(Model&, int epoch, const Logs&)> on_epoch_end{};
