@@ -145,8 +145,12 @@ void AtomicFile::Commit() {
   fd_ = -1;
   const int folder = open(FolderOf(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return;  // the file is there; only a power cut now could bring the old one back
-  fsync(folder);
+  const bool synced =
+      fsync(folder) == 0 || errno == EINVAL || errno == ENOTSUP;  // some file systems have no such thing
+  const std::string why = std::strerror(errno);
   close(folder);
+  if (!synced)
+    Fail(target_, ": is written, but syncing its folder failed: ", why, "; after a power cut the old file may be back");
 }
 
 }  // namespace ingot
