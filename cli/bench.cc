@@ -79,6 +79,7 @@ void AddBench(CLI::App& app) {
   create->add_flag("--json", o->json, "print one line of JSON");
   create->callback([o] { RunCreate(*o); });
   AddBenchLoad(*bench);
+  AddBenchKernels(*bench);
   AddBenchStep(*bench);
 }
 

@@ -17,29 +17,32 @@ Layer ConvNoBias(int64_t filters, int64_t size, int64_t stride = 1) {
 
 Tensor Norm(const Tensor& x) { return BatchNormalization()(x); }
 
-Model Mlp() {
-  return Sequential({Input({784}), Dense(64, {.activation = "relu"}), Dense(10, {.activation = "softmax"})});
+Model Mlp(const MlpSize& size) {
+  std::vector<Layer> layers = {Input({784})};
+  for (int64_t i = 0; i < size.depth; ++i) layers.push_back(Dense(size.width, {.activation = "relu"}));
+  layers.push_back(Dense(10, {.activation = "softmax"}));
+  return Sequential(layers);
 }
 
-Model Binary() {
+Model Binary(const MlpSize&) {
   return Sequential({Input({10}), Dense(64, {.activation = "relu"}), Dense(1, {.activation = "sigmoid"})});
 }
 
-Model Cnn() {
+Model Cnn(const MlpSize&) {
   return Sequential({Input({28, 28, 1}), Conv2D(64, 3, {.activation = "relu", .kernel_regularizer = L2(1e-3f)}),
                      BatchNormalization(), MaxPooling2D(2),
                      Conv2D(32, 3, {.activation = "relu", .kernel_regularizer = L2(1e-3f)}), BatchNormalization(),
                      MaxPooling2D(2), Flatten(), Dropout(0.5), Dense(10, {.activation = "softmax"})});
 }
 
-Model CnnBig() {
+Model CnnBig(const MlpSize&) {
   return Sequential({Input({28, 28, 1}), Conv2D(1024, 3, {.activation = "relu"}), MaxPooling2D(2),
                      Conv2D(512, 3, {.activation = "relu"}), MaxPooling2D(2), Flatten(),
                      Dense(10, {.activation = "softmax"})});
 }
 
 // He et al. for CIFAR-10, with projections.
-Model ResNet20() {
+Model ResNet20(const MlpSize&) {
   const InputTensor in = Input({32, 32, 3});
   Tensor x = ReLU()(Norm(ConvNoBias(16, 3)(in)));
   for (const int64_t filters : {16, 32, 64}) {
@@ -55,7 +58,7 @@ Model ResNet20() {
 }
 
 // As keras.applications.MobileNetV2(input_shape=(96, 96, 3)) builds it.
-Model MobileNetV2() {
+Model MobileNetV2(const MlpSize&) {
   const InputTensor in = Input({96, 96, 3});
   const auto norm = [](const Tensor& x) { return BatchNormalization({.momentum = 0.999})(x); };
   const auto relu6 = [](const Tensor& x) { return ReLU({.max_value = 6.0f})(x); };
@@ -82,7 +85,7 @@ Model MobileNetV2() {
 }
 
 // As keras.applications.ResNet50() builds it.
-Model ResNet50() {
+Model ResNet50(const MlpSize&) {
   const InputTensor in = Input({224, 224, 3});
   const auto conv = [](const Tensor& x, int64_t filters, int64_t size, int64_t stride = 1) {
     return BatchNormalization({.epsilon = 1.001e-5f})(
@@ -103,7 +106,7 @@ Model ResNet50() {
   return Model(in, Dense(1000, {.activation = "softmax"})(GlobalAveragePooling2D()(x)));
 }
 
-const std::vector<std::pair<std::string, std::function<Model()>>> kModels = {
+const std::vector<std::pair<std::string, std::function<Model(const MlpSize&)>>> kModels = {
     {"mlp", Mlp},           {"binary", Binary},           {"cnn", Cnn},          {"cnn-big", CnnBig},
     {"resnet20", ResNet20}, {"mobilenetv2", MobileNetV2}, {"resnet50", ResNet50}};
 
@@ -118,10 +121,10 @@ const std::vector<std::string>& BenchModelNames() {
   return names;
 }
 
-Model BenchModel(const std::string& name) {
+Model BenchModel(const std::string& name, const MlpSize& size) {
   for (const auto& [known, make] : kModels) {
     if (known != name) continue;
-    Model model = make();
+    Model model = make(size);
     model.compile(
         {.optimizer = "adam", .loss = name == "binary" ? "binary_crossentropy" : "sparse_categorical_crossentropy"});
     return model;

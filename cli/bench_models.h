@@ -11,7 +11,11 @@
 namespace ingot {
 
 const std::vector<std::string>& BenchModelNames();
-Model BenchModel(const std::string& name);  // compiled with Adam
+// Of mlp alone: so many hidden layers of that width.
+struct MlpSize {
+  int64_t width = 64, depth = 1;
+};
+Model BenchModel(const std::string& name, const MlpSize& size = {});  // compiled with Adam
 // Random images, and labels that fit the model.
 Dataset BenchData(const Model& model, int64_t rows);
 

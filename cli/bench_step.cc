@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -14,6 +15,7 @@
 #include "ingot/cli/bench_models.h"
 #include "ingot/cli/commands.h"
 #include "ingot/cli/output.h"
+#include "ingot/core/error.h"
 #include "ingot/kernels/ceilings.h"
 #include "ingot/train/profile.h"
 #include "ingot/train/trainer.h"
@@ -28,8 +30,17 @@ struct Options {
   std::string model = "mlp";
   int batch = 32, threads = 0;
   double seconds = 3;
+  MlpSize mlp;
   bool profile = false, json = false;
 };
+
+// The most memory that this process ever had resident.
+double PeakMb() {
+  std::ifstream in("/proc/self/status");
+  for (std::string word; in >> word;)
+    if (double kb = 0; word == "VmHWM:" && in >> kb) return kb / 1024;
+  return 0;
+}
 
 // Milliseconds of one step, again and again for so many seconds.
 std::vector<double> TimeSteps(Model& model, const Options& o) {
@@ -64,12 +75,14 @@ std::vector<double> TimePredictions(Model& model, const Options& o) {
 }
 
 void Measure(const Options& o, bool training) {
+  if (o.model != "mlp" && (o.mlp.width != MlpSize{}.width || o.mlp.depth != MlpSize{}.depth))
+    Fail("--width and --depth are for --model mlp; ", o.model, " has sizes of its own");
   ThreadPool pool(o.threads);
-  Model model = BenchModel(o.model);
+  Model model = BenchModel(o.model, o.mlp);
   model.state().pool = &pool;
   std::vector<double> ms = training ? TimeSteps(model, o) : TimePredictions(model, o);
   std::sort(ms.begin(), ms.end());
-  const double median = ms[ms.size() / 2], least = ms.front(), peak = MeasurePeakGflops(pool);
+  const double median = ms[ms.size() / 2], least = ms.front(), peak_mb = PeakMb(), peak = MeasurePeakGflops(pool);
   const Profile steps =
       profile(model, BenchData(model, o.batch), {.training = training, .seconds = o.profile ? o.seconds : 0});
   const double gflops = steps.flops / median / 1e6;
@@ -84,7 +97,8 @@ void Measure(const Options& o, bool training) {
                                                {"ms_median", median},
                                                {"ms_min", least},
                                                {"gflops", gflops},
-                                               {"percent_of_peak", 100 * gflops / peak}}
+                                               {"percent_of_peak", 100 * gflops / peak},
+                                               {"peak_mb", peak_mb}}
                             .dump()
                             .c_str());
   else
@@ -108,6 +122,12 @@ void AddBenchStep(CLI::App& bench) {
     command->add_option("--seconds", o->seconds, "how long to measure")
         ->capture_default_str()
         ->check(NumberFrom(0.01, 3600));
+    command->add_option("--width", o->mlp.width, "of mlp: the width of its hidden layers")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 65536));
+    command->add_option("--depth", o->mlp.depth, "of mlp: how many hidden layers")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 10000));
     command->add_flag("--profile", o->profile, "print what each step of the plan costs");
     command->add_flag("--json", o->json, "print one line of JSON");
     command->callback([o, training] { Measure(*o, training); });
