@@ -8,8 +8,8 @@
 namespace ingot {
 
 // Rows that agree, inputs the model takes, as many targets as outputs. Builds the model if it waited for data.
-void CheckData(ModelState& s, const Dataset& data, bool targets, const char* where);
-void CheckLabels(ModelState& s, const Dataset& data);
+void CheckData(ModelState& s, const Samples& data, bool targets, const char* where);
+void CheckLabels(ModelState& s, const Samples& data);
 // A loss for each output of the network, weights and metrics likewise. REQUIRES: the outputs are known
 void CheckCompile(const CompileOptions& options, const Network& network);
 

@@ -8,9 +8,11 @@
 #include <cmath>
 #include <cstdio>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "ingot/train/check.h"
+#include "ingot/train/feed.h"
 #include "ingot/train/fit_position.h"
 #include "ingot/train/interrupt.h"
 #include "ingot/train/trainer.h"
@@ -54,7 +56,7 @@ class Progress {
   void Step(int64_t done, const Logs& logs) {
     drawn_ = Clock::now();
     const double left = Seconds(begin_) / static_cast<double>(done) * static_cast<double>(steps_ - done);
-    Draw(done, logs, Text(std::lround(left), "s left "), "");
+    Draw(done, logs, steps_ == kForever ? "" : Text(std::lround(left), "s left "), "");
   }
   void End(int64_t done, const Logs& logs) {
     if (verbose_) Draw(done, logs, Text(std::lround(Seconds(begin_)), "s "), "\n");
@@ -63,10 +65,10 @@ class Progress {
  private:
   void Draw(int64_t done, const Logs& logs, const std::string& time, const char* after) {
     constexpr int64_t kWidth = 20;
-    const int64_t filled = kWidth * done / std::max<int64_t>(1, steps_);
+    const int64_t filled = steps_ == kForever ? 0 : kWidth * done / std::max<int64_t>(1, steps_);
     std::string line = bar_ ? "\r" : "";
-    line += Text(done, "/", steps_, " ");
-    for (int64_t i = 0; bar_ && i < kWidth; ++i) line += i < filled ? "━" : "╌";
+    line += steps_ == kForever ? Text(done, " ") : Text(done, "/", steps_, " ");
+    for (int64_t i = 0; bar_ && steps_ != kForever && i < kWidth; ++i) line += i < filled ? "━" : "╌";
     const double each = Seconds(begin_) / static_cast<double>(std::max<int64_t>(1, done));
     // \033[K clears what a longer line has left.
     std::fprintf(stderr, "%s %s%.2f ms/step%s%s%s", line.c_str(), time.c_str(), 1e3 * each, Shown(logs).c_str(),
@@ -128,7 +130,7 @@ class Running {
 };
 
 // As Keras: classes weigh the rows of one target of labels, or of one row of numbers each.
-void CheckClassWeight(const ModelState& s, const Dataset& data, const std::map<int, float>& class_weight) {
+void CheckClassWeight(const ModelState& s, const Samples& data, const std::map<int, float>& class_weight) {
   if (class_weight.empty()) return;
   if (!data.sample_weight.empty())
     Fail("fit: class_weight and sample_weight were both given; give one, or multiply the weights of the samples by ",
@@ -164,15 +166,49 @@ void CheckOptions(const FitOptions& o, bool has_validation_data) {
   if (o.steps_per_epoch < 0) Fail("fit: steps_per_epoch is ", o.steps_per_epoch, ", a positive number was expected");
 }
 
+// Makes the next batch of the run ready, the one behind what was done since the pass through the data began. False
+// where the epoch ends with the data. Passes are counted over all fits of the model, as far as their size tells, so
+// that each has an order of its own.
+bool NextBatch(Feed& feed, FitRun& run, int64_t iterations) {
+  const bool whole_passes = run.options.steps_per_epoch == 0;
+  int64_t pass = run.pass, place = iterations - run.pass_steps;
+  if (pass < 0) {
+    const bool endless = feed.per_pass() == kForever;
+    pass = feed.sized() ? iterations / feed.per_pass() : endless ? 0 : iterations;
+    place = endless && feed.indexed() ? iterations : 0;
+  } else if (feed.sized() ? place >= feed.per_pass() : whole_passes && run.step == 0 && place > 0) {
+    ++pass, place = 0;
+  }
+  const int64_t left = run.steps == kForever ? kForever : (run.options.epochs - run.epoch) * run.steps - run.step;
+  const int64_t most = std::max<int64_t>(1, left);
+  if (!feed.Go(pass, place, most)) {
+    if (place > 0 && whole_passes) return false;
+    if (place == 0 || !feed.Go(++pass, place = 0, most))
+      Fail("fit: the data set gives no batch in pass ", pass, " through the data: ", feed.str());
+  }
+  run.pass = pass;
+  run.pass_steps = iterations - place;
+  return true;
+}
+
 }  // namespace
 
 History Model::fit(const Dataset& given, const FitOptions& o) {
   const std::shared_ptr<ModelState> held = state_;  // a callback may give this handle another model
   ModelState& s = state();
-  CheckOptions(o, !o.validation_data.x.empty());
-  CheckData(s, given, true, "fit");
-  CheckLabels(s, given);
-  CheckClassWeight(s, given, o.class_weight);
+  CheckOptions(o, !o.validation_data.none());
+  std::optional<Feed> feed;  // where the data has stages
+  if (given.staged()) {
+    if (o.validation_split > 0)
+      Fail("fit: validation_split needs plain arrays, the data has stages; make validation_data with take and skip");
+    feed.emplace(s, given, o.batch_size, true, "fit");
+    if (feed->per_pass() == kForever && !o.steps_per_epoch)
+      Fail("fit: the data never ends; say how long an epoch is: steps_per_epoch");
+  } else {
+    CheckData(s, given, true, "fit");
+    CheckLabels(s, given);
+    CheckClassWeight(s, given, o.class_weight);
+  }
   Dataset data = given, validation = o.validation_data;
   if (o.validation_split > 0) {
     const int64_t split = static_cast<int64_t>(static_cast<double>(given.rows()) * (1 - o.validation_split));
@@ -182,11 +218,13 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
     data = given.slice(0, split);
     validation = given.slice(split, given.rows());
   }
-  const bool validates = !validation.x.empty();
-  if (validates) CheckData(s, validation, true, "fit, validation_data"), CheckLabels(s, validation);
+  const bool validates = !validation.none();
+  if (validates && !validation.staged())
+    CheckData(s, validation, true, "fit, validation_data"), CheckLabels(s, validation);
 
-  const int64_t rows = data.rows(), per_pass = (rows + o.batch_size - 1) / o.batch_size;
-  const int64_t steps = o.steps_per_epoch ? o.steps_per_epoch : per_pass;
+  const int64_t rows = data.rows();
+  const int64_t per_pass = feed ? feed->per_pass() : (rows + o.batch_size - 1) / o.batch_size;
+  const int64_t steps = o.steps_per_epoch ? o.steps_per_epoch : per_pass == kUnknown ? kForever : per_pass;
   if (o.resume && !s.position)
     Fail("fit: model '", name(),
          "' has no position to go on from; load an .ingot file that a callback saved during fit, ",
@@ -197,12 +235,18 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
   Progress progress(o.verbose, o.epochs, steps);
   // The plan is made, and data that do not fit are named, before anything is printed.
   const auto plan = [&]() -> Program& {
-    return s.session.Find(s, Mode::kTrain, data, std::min<int64_t>(rows, o.batch_size),
-                          !data.sample_weight.empty() || !o.class_weight.empty(),
+    const Samples& first = feed ? feed->data() : data;
+    return s.session.Find(s, Mode::kTrain, first, feed ? feed->count() : std::min<int64_t>(rows, o.batch_size),
+                          !first.sample_weight.empty() || !o.class_weight.empty(),
                           !s.optimizer().def().apply_due(s.iterations));
   };
-  plan();
   FitRun run{*this, o, data, steps};
+  run.epoch = o.initial_epoch;
+  if (feed) {
+    NextBatch(*feed, run, s.iterations);
+    CheckClassWeight(s, feed->data(), o.class_weight);
+  }
+  plan();
   const Running running(s, run);
   const Interrupt interrupt(o.stop_on_interrupt);
   Calls calls(run);
@@ -211,7 +255,6 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
   const Watch watch = o.find_nan ? FindNan(s) : Watch{};
   s.stop_training = false;
   calls(Hook::kTrainBegin, [&](Callback& c) { c.on_train_begin(*this); });
-  run.epoch = o.initial_epoch;
   if (const auto position = std::exchange(s.position, nullptr)) {
     s.session.Bind(s, plan());
     GoOn(*position, s, run);
@@ -219,8 +262,8 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
     for (const auto& [key, values] : history.history) epoch_logs.emplace_back(key, values.back());
   }
   constexpr int64_t kMostReserved = 1 << 20;
-  history.batch_loss.reserve(history.batch_loss.size() +
-                             static_cast<size_t>(std::min(kMostReserved, steps * std::max(0, o.epochs - run.epoch))));
+  const int64_t expected = steps == kForever ? 0 : steps * std::max(0, o.epochs - run.epoch);
+  history.batch_loss.reserve(history.batch_loss.size() + static_cast<size_t>(std::min(kMostReserved, expected)));
   for (; run.epoch < o.epochs && (!s.stop_training || calls.behind()); ++run.epoch) {
     if (!calls.behind()) run.step = 0;
     calls(Hook::kEpochBegin, [&](Callback& c) { c.on_epoch_begin(*this, run.epoch); });
@@ -228,8 +271,12 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
     if (!calls.behind()) ResetMetrics(s, Mode::kTrain);
     for (; run.step < steps && (!s.stop_training || calls.behind()); ++run.step) {
       if (run.hook == Hook::kEpochEnd && calls.behind()) break;
+      if (feed && !calls.behind() && !NextBatch(*feed, run, s.iterations)) break;
       calls(Hook::kBatchBegin, [&](Callback& c) { c.on_train_batch_begin(*this, run.step); });
-      if (!calls.behind()) {
+      if (!calls.behind() && feed) {
+        NextBatch(*feed, run, s.iterations);  // another one only where the fit was resumed just before it
+        RunStep(s, s.session, Mode::kTrain, feed->data(), feed->rows(), &o.class_weight, watch);
+      } else if (!calls.behind()) {
         // With steps_per_epoch an epoch goes on in the data where the one before it stopped.
         const int64_t at = run.epoch * steps + run.step, pass = at / per_pass, first = at % per_pass * o.batch_size;
         if (o.shuffle && pass != ordered) {
@@ -240,8 +287,8 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
         RunStep(s, s.session, Mode::kTrain, data,
                 {o.shuffle ? order.data() : nullptr, first, std::min(rows, first + o.batch_size)}, &o.class_weight,
                 watch);
-        history.batch_loss.push_back(s.SumsOf(Mode::kTrain).mean());
       }
+      if (!calls.behind()) history.batch_loss.push_back(s.SumsOf(Mode::kTrain).mean());
       const bool draw = progress.Due();
       if (draw || !o.callbacks.empty()) ReadLogs(s, Mode::kTrain, logs);  // nobody looks otherwise
       calls(Hook::kBatchEnd, [&](Callback& c) { c.on_train_batch_end(*this, run.step, logs); });

@@ -8,14 +8,12 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "ingot/core/crc32c.h"
 #include "ingot/train/trainer.h"
 
 namespace ingot {
 namespace {
 
 constexpr const char* kHooks[] = {"train_begin", "epoch_begin", "batch_begin", "batch_end", "epoch_end", "train_end"};
-constexpr int64_t kSampledRows = 64;
 constexpr char kWhere[] = "fit, resume";
 
 // JSON has no word for what is not finite.
@@ -54,23 +52,11 @@ std::vector<double> NumbersFrom(const Json& json, const std::string& where) {
   return values;
 }
 
-// Enough of the data to tell others: types, shapes, and the bytes of some rows.
+// Enough of the data to tell others.
 std::string Shown(const Dataset& data, const std::map<int, float>& class_weight) {
-  std::string text;
-  uint32_t crc = 0;
-  const auto add = [&](const char* what, const Array& a) {
-    text += Text(text.empty() ? "" : ", ", what, " ", Name(a.dtype()), " ", a.shape());
-    const int64_t sampled = std::min(kSampledRows, a.rows());
-    for (int64_t i = 0; i < sampled; ++i) {
-      const auto row = static_cast<size_t>(i * (a.rows() - 1) / std::max<int64_t>(1, sampled - 1));
-      crc = Crc32c(static_cast<const std::byte*>(a.data()) + row * a.row_bytes(), a.row_bytes(), crc);
-    }
-  };
-  for (const Array& a : data.x) add("x", a);
-  for (const Array& a : data.y) add("y", a);
-  if (!data.sample_weight.empty()) add("sample_weight", data.sample_weight);
+  std::string text = data.staged() ? data.str() : data.Fingerprint();
   for (const auto& [label, weight] : class_weight) text += Text(", class ", label, " weighs ", weight);
-  return Text(text, ", checksum ", crc);
+  return text;
 }
 
 // What must be the same for the fit to go on.

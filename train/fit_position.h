@@ -20,7 +20,7 @@ struct FitRun {
   Model& model;
   const FitOptions& options;
   const Dataset& data;  // what is trained on
-  int64_t steps = 0;    // of an epoch
+  int64_t steps = 0;    // of an epoch; kForever: until the data ends
 
   History history{};
   int epoch = 0;

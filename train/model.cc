@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "ingot/train/check.h"
+#include "ingot/train/feed.h"
 #include "ingot/train/trainer.h"
 
 namespace ingot {
@@ -181,7 +182,7 @@ void Model::reset_metrics() {
   ResetMetrics(state(), Mode::kTest);
 }
 
-void CheckData(ModelState& s, const Dataset& data, bool targets, const char* where) {
+void CheckData(ModelState& s, const Samples& data, bool targets, const char* where) {
   data.Check(where);
   const Array& weight = data.sample_weight;
   if (!weight.empty() && weight.size() != data.rows())
@@ -200,7 +201,7 @@ void CheckData(ModelState& s, const Dataset& data, bool targets, const char* whe
     Fail(where, ": model '", s.network->name, "' has ", s.losses.size(), " outputs, ", data.y.size(), " targets came");
 }
 
-void CheckLabels(ModelState& s, const Dataset& data) {
+void CheckLabels(ModelState& s, const Samples& data) {
   const TensorSpecs& out = s.network->outputs();
   for (size_t i = 0; i < data.y.size(); ++i)
     s.losses[i].resolve(out[i], {data.y[i].shape(), data.y[i].dtype()}).def().check_labels(data.y[i], out[i]);
@@ -231,11 +232,23 @@ Logs Model::test_on_batch(const Arrays& x, const Arrays& y, const Array& sample_
 Logs Model::evaluate(const Dataset& data, int batch_size) {
   ModelState& s = state();
   if (batch_size <= 0) Fail("evaluate: batch_size is ", batch_size, ", a positive number was expected");
-  CheckData(s, data, true, "evaluate");
-  CheckLabels(s, data);
-  ResetMetrics(s, Mode::kTest);
-  for (int64_t first = 0; first < data.rows(); first += batch_size)
-    RunStep(s, s.session, Mode::kTest, data, {nullptr, first, std::min<int64_t>(data.rows(), first + batch_size)});
+  if (data.staged()) {
+    Feed feed(s, data, batch_size, true, "evaluate");
+    if (feed.per_pass() == kForever) Fail("evaluate: the data never ends; use take");
+    bool begun = false;
+    for (int64_t i = 0; i != feed.per_pass() && feed.Go(0, i, feed.per_pass()); ++i) {
+      if (!begun) ResetMetrics(s, Mode::kTest);
+      begun = true;
+      RunStep(s, s.session, Mode::kTest, feed.data(), feed.rows());
+    }
+    if (!begun) Fail("evaluate: the data set gives no batch: ", data.str());
+  } else {
+    CheckData(s, data, true, "evaluate");
+    CheckLabels(s, data);
+    ResetMetrics(s, Mode::kTest);
+    for (int64_t first = 0; first < data.rows(); first += batch_size)
+      RunStep(s, s.session, Mode::kTest, data, {nullptr, first, std::min<int64_t>(data.rows(), first + batch_size)});
+  }
   Logs logs;
   ReadLogs(s, Mode::kTest, logs);
   return logs;
@@ -269,6 +282,43 @@ Arrays PredictRows(ModelState& s, Session& session, const Arrays& x, int64_t bat
 Arrays Model::predict(const Arrays& x, int batch_size) {
   if (batch_size <= 0) Fail("predict: batch_size is ", batch_size, ", a positive number was expected");
   return PredictRows(state(), state().session, x, batch_size, "predict");
+}
+
+Arrays Model::predict(const Dataset& data, int batch_size) {
+  if (!data.staged()) return predict(data.x, batch_size);
+  if (batch_size <= 0) Fail("predict: batch_size is ", batch_size, ", a positive number was expected");
+  ModelState& s = state();
+  Feed feed(s, data, batch_size, false, "predict");
+  if (feed.per_pass() == kForever) Fail("predict: the data never ends; use take");
+  std::vector<Arrays> parts;
+  for (int64_t i = 0; i != feed.per_pass() && feed.Go(0, i, feed.per_pass()); ++i) {
+    const Samples inputs{feed.data().x, {}, {}};
+    RunStep(s, s.session, Mode::kPredict, inputs, feed.rows());
+    const Program& p = s.session.Find(s, Mode::kPredict, inputs, feed.count(), false);
+    Arrays& out = parts.emplace_back();
+    for (const Value v : p.out) {
+      const Operand o = p.plan->operand(v);
+      out.push_back(Array::View(o.shape, o.dtype, o.data).copy());
+    }
+  }
+  if (parts.empty()) Fail("predict: the data set gives no batch: ", data.str());
+  Arrays whole;
+  for (size_t k = 0; k < parts[0].size(); ++k) {
+    int64_t rows = 0;
+    for (const Arrays& part : parts) {
+      if (!(part[k].shape().from(1) == parts[0][k].shape().from(1)))
+        Fail("predict: output ", k, " is ", parts[0][k].shape(), " for the first batch and ", part[k].shape(),
+             " for another; give batches of one shape");
+      rows += part[k].rows();
+    }
+    Array& all = whole.emplace_back(parts[0][k].shape().with(0, rows), parts[0][k].dtype());
+    auto* to = static_cast<std::byte*>(all.data());
+    for (const Arrays& part : parts) {
+      if (part[k].bytes()) std::memcpy(to, part[k].data(), part[k].bytes());
+      to += part[k].bytes();
+    }
+  }
+  return whole;
 }
 
 Array Model::predict(const Array& x, int batch_size) {

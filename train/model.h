@@ -78,10 +78,11 @@ struct FitOptions {
   Callbacks callbacks{};
   double validation_split = 0;
   Dataset validation_data{};
-  bool shuffle = true;
+  bool shuffle = true;  // where the data has no stages
   std::map<int, float> class_weight{};
   int initial_epoch = 0;
-  int steps_per_epoch = 0;  // 0: all rows once; else epochs follow one another through the data, again and again
+  // 0: all of the data once; else epochs follow one another through the data, again and again.
+  int steps_per_epoch = 0;
   int validation_batch_size = 0;
   bool find_nan = false;  // check every step; a NaN is an Error that names the layer
   // The first Ctrl-C (SIGINT) ends the fit behind its step, with weights, history and on_train_end as if it were over;
@@ -177,6 +178,7 @@ class Model {
   }
   Array predict(const Array& x, int batch_size = 32);
   Arrays predict(const Arrays& x, int batch_size = 32);
+  Arrays predict(const Dataset& data, int batch_size = 32);  // its targets, if there are any, are left alone
   // What comes back is of this batch alone, as in Keras 3.15.
   Logs train_on_batch(const Arrays& x, const Arrays& y, const Array& sample_weight = {});
   Logs test_on_batch(const Arrays& x, const Arrays& y, const Array& sample_weight = {});

@@ -187,7 +187,7 @@ class Writer {
 
 }  // namespace
 
-Program& Session::Find(ModelState& model, Mode mode, const Dataset& data, int64_t n, bool weighted, bool accumulates) {
+Program& Session::Find(ModelState& model, Mode mode, const Samples& data, int64_t n, bool weighted, bool accumulates) {
   if (mode == Mode::kTest || mode == Mode::kPredict)
     model.CheckFile();
   else

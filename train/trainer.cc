@@ -62,7 +62,7 @@ int ClassOf(const Operand& y, int64_t row, int64_t rows) {
   return of(y.f());
 }
 
-void FeedWeights(const Operand& to, const Program& p, const Dataset& data, const Rows& rows,
+void FeedWeights(const Operand& to, const Program& p, const Samples& data, const Rows& rows,
                  const std::map<int, float>* class_weight) {
   const int64_t n = rows.last - rows.first;
   if (data.sample_weight.empty())
@@ -117,7 +117,7 @@ Watch FindNan(const ModelState& model) {
   };
 }
 
-double RunStep(ModelState& model, Session& session, Mode mode, const Dataset& data, const Rows& rows,
+double RunStep(ModelState& model, Session& session, Mode mode, const Samples& data, const Rows& rows,
                const std::map<int, float>* class_weight, const Watch& watch) {
   const int64_t n = rows.last - rows.first;
   const bool weighted = !data.sample_weight.empty() || (class_weight && !class_weight->empty());

@@ -53,7 +53,7 @@ struct Program {
 class Session {
  public:
   // The program for the first n rows' worth of such data, made if there is none.
-  Program& Find(ModelState& model, Mode mode, const Dataset& data, int64_t n, bool weighted, bool accumulates = false);
+  Program& Find(ModelState& model, Mode mode, const Samples& data, int64_t n, bool weighted, bool accumulates = false);
   void Bind(ModelState& model, Program& program);
   void Clear() { programs_.clear(); }
 
@@ -147,7 +147,7 @@ struct Rows {
 using Watch = std::function<void(const Program&, const Step*)>;
 
 // One step over a batch. The loss is the mean over the batch, penalties included.
-double RunStep(ModelState& model, Session& session, Mode mode, const Dataset& data, const Rows& rows,
+double RunStep(ModelState& model, Session& session, Mode mode, const Samples& data, const Rows& rows,
                const std::map<int, float>* class_weight = nullptr, const Watch& watch = {});
 // A watch that throws an Error naming the layer where the first value appears that is not finite.
 Watch FindNan(const ModelState& model);
