@@ -12,6 +12,7 @@
 #include "ingot/core/threads.h"
 #include "ingot/data/dataset.h"
 #include "ingot/data/digits.h"
+#include "ingot/data/preprocess.h"
 #include "ingot/io/format.h"
 #include "ingot/layers/layers.h"
 #include "ingot/optim/optimizers.h"
