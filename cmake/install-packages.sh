@@ -4,7 +4,7 @@
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config libhwy-dev nlohmann-json3-dev libcli11-dev zlib1g-dev libhdf5-dev
-          libgtest-dev libbenchmark-dev)
+          libpng-dev libjpeg-dev libgtest-dev libbenchmark-dev)
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
   echo "ingot needs these packages (Debian's names), and this system has no apt to install them with:" >&2

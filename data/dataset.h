@@ -60,6 +60,14 @@ struct CsvOptions {
   int64_t* skipped = nullptr;  // how many rows were
 };
 
+struct ImageFolderOptions {
+  int64_t height = 0, width = 0;  // images are resized to it; 0: as the first is, and all must be so
+  int64_t channels = 3;           // 1: grey
+  BadRow on_bad_row = BadRow::kError;
+  int64_t* skipped = nullptr;                   // how many files were
+  std::vector<std::string>* classes = nullptr;  // the names of the folders
+};
+
 // One file or several: "x.npy", {"a.npy", "b.npy"}.
 struct Paths : std::vector<std::string> {
   Paths() = default;
@@ -96,6 +104,9 @@ class Dataset : public Samples {  // the arrays; none where there are stages
   static Dataset from_idx(const std::string& images, const std::string& labels);
   // CIFAR-10's binary files, one after the other: (n, 32, 32, 3) of bytes, and labels, int32.
   static Dataset from_cifar(const Paths& files);
+  // PNG and JPEG files in a folder for each class: (height, width, channels) of bytes, read when needed, and the place
+  // of the class in the sorted list, int32. Sorted by path. With kSkip all are read once to find the bad ones.
+  static Dataset from_image_folder(const std::string& folder, const ImageFolderOptions& options = {});
   // `begin` gives, for each pass through the data, a function that makes the next sample: it sets x, y and, if there
   // are any, sample_weight, or returns false at the end. It is called by one thread at a time.
   using Generator = std::function<bool(Sample&)>;

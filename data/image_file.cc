@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+#include "ingot/data/image_file.h"
+
+#include <algorithm>
+#include <csetjmp>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <string_view>
+
+#include "ingot/core/error.h"
+
+#ifdef INGOT_PNG
+#include <png.h>
+#endif
+#ifdef INGOT_JPEG
+#include <jpeglib.h>
+#endif
+
+namespace ingot {
+namespace {
+
+// Before memory is taken: what deflate and the emptiest JPEG blocks can do is less than this for each byte of a file.
+[[maybe_unused]] void CheckSize(uint64_t height, uint64_t width, int64_t channels, Bytes file,
+                                const std::string& where) {
+  constexpr uint64_t kInflated = 2048, kSmall = 1 << 20, kMost = 1 << 30;
+  if (height == 0 || width == 0) Fail(where, ": the picture is ", height, " by ", width, " pixels");
+  const uint64_t most = std::min(file.size() * kInflated + kSmall, kMost) / static_cast<uint64_t>(channels);
+  if (height > most / width)
+    Fail(where, ": the picture is said to have ", height, " by ", width, " pixels; of a file of ", file.size(),
+         " bytes at most ", most, " are read");
+}
+
+#ifdef INGOT_PNG
+
+// The luma of ITU-R BT.601, which is what JPEG keeps; libpng would weigh the colors otherwise.
+Array Grey(const Array& rgb) {
+  Array grey(rgb.shape().with(2, 1), DType::kUint8);
+  const uint8_t* from = rgb.as<uint8_t>().data();
+  for (uint8_t& v : grey.as<uint8_t>()) {
+    v = static_cast<uint8_t>((from[0] * 19595u + from[1] * 38470u + from[2] * 7471u + 0x8000u) >> 16);
+    from += 3;
+  }
+  return grey;
+}
+
+Array DecodePng(Bytes file, int64_t channels, const std::string& where) {
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  struct Free {
+    png_image* image;
+    ~Free() { png_image_free(image); }
+  } free{&image};
+  if (!png_image_begin_read_from_memory(&image, file.data(), file.size()))
+    Fail(where, ": is no whole PNG: ", image.message);
+  CheckSize(image.height, image.width, 3, file, where);
+  image.format = PNG_FORMAT_RGB;
+  Array pixels({image.height, image.width, 3}, DType::kUint8);
+  const png_color black{0, 0, 0};
+  if (!png_image_finish_read(&image, &black, pixels.data(), 0, nullptr) || PNG_IMAGE_FAILED(image))
+    Fail(where, ": is no whole PNG: ", image.message);
+  return channels == 3 ? pixels : Grey(pixels);
+}
+
+#endif
+#ifdef INGOT_JPEG
+
+// libjpeg leaves by longjmp: nothing with a destructor may be begun between the jump's two ends.
+struct JpegError {
+  jpeg_error_mgr manager;
+  std::jmp_buf jump;
+  char message[JMSG_LENGTH_MAX];
+};
+
+[[noreturn]] void Leave(j_common_ptr jpeg) {
+  auto* error = reinterpret_cast<JpegError*>(jpeg->err);
+  jpeg->err->format_message(jpeg, error->message);
+  std::longjmp(error->jump, 1);
+}
+// What libjpeg only warns of, it makes up: data that is damaged, or missing.
+void Warn(j_common_ptr jpeg, int level) {
+  if (level < 0) Leave(jpeg);
+}
+// Scans of a progressive picture cost a pass over all of it each, and few bytes.
+void LimitScans(j_common_ptr jpeg) {
+  constexpr int kMostScans = 500;
+  auto* decoder = reinterpret_cast<j_decompress_ptr>(jpeg);
+  if (decoder->input_scan_number <= kMostScans) return;
+  auto* error = reinterpret_cast<JpegError*>(jpeg->err);
+  std::snprintf(error->message, sizeof error->message, "it has more than %d scans", kMostScans);
+  std::longjmp(error->jump, 1);
+}
+
+// One call with no more than plain memory in it. `pixels` is asked for when the size is known; null: it was refused.
+bool ReadJpeg(Bytes file, int64_t channels, JpegError& error, const std::function<uint8_t*(uint64_t, uint64_t)>& room) {
+  jpeg_decompress_struct jpeg{};
+  jpeg_progress_mgr progress{};
+  jpeg.err = jpeg_std_error(&error.manager);
+  error.manager.error_exit = Leave;
+  error.manager.emit_message = Warn;
+  if (setjmp(error.jump)) {
+    jpeg_destroy_decompress(&jpeg);
+    return false;
+  }
+  jpeg_create_decompress(&jpeg);
+  progress.progress_monitor = LimitScans;
+  jpeg.progress = &progress;
+  jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(file.data()), static_cast<unsigned long>(file.size()));
+  jpeg_read_header(&jpeg, TRUE);
+  jpeg.out_color_space = channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+  uint8_t* const pixels = room(jpeg.image_height, jpeg.image_width);
+  if (pixels) {
+    jpeg_start_decompress(&jpeg);
+    const size_t row = static_cast<size_t>(jpeg.output_width) * static_cast<size_t>(channels);
+    while (jpeg.output_scanline < jpeg.output_height) {
+      JSAMPROW line = pixels + jpeg.output_scanline * row;
+      jpeg_read_scanlines(&jpeg, &line, 1);
+    }
+    jpeg_finish_decompress(&jpeg);
+  }
+  jpeg_destroy_decompress(&jpeg);
+  return true;
+}
+
+Array DecodeJpeg(Bytes file, int64_t channels, const std::string& where) {
+  JpegError error{};
+  Array pixels;
+  std::string refused;
+  const bool whole = ReadJpeg(file, channels, error, [&](uint64_t height, uint64_t width) -> uint8_t* {
+    try {
+      CheckSize(height, width, channels, file, where);
+      pixels = Array({static_cast<int64_t>(height), static_cast<int64_t>(width), channels}, DType::kUint8);
+      return pixels.as<uint8_t>().data();
+    } catch (const std::exception& e) {  // not through libjpeg's frames
+      refused = e.what();
+      return nullptr;
+    }
+  });
+  if (!refused.empty()) throw Error(refused);
+  if (!whole) Fail(where, ": is no whole JPEG: ", error.message);
+  return pixels;
+}
+
+#endif
+
+bool Begins(Bytes file, std::string_view magic) {
+  return file.size() >= magic.size() && std::memcmp(file.data(), magic.data(), magic.size()) == 0;
+}
+
+}  // namespace
+
+bool HasPng() {
+#ifdef INGOT_PNG
+  return true;
+#else
+  return false;
+#endif
+}
+
+bool HasJpeg() {
+#ifdef INGOT_JPEG
+  return true;
+#else
+  return false;
+#endif
+}
+
+Array DecodeImage(Bytes file, int64_t channels, const std::string& where) {
+  if (channels != 1 && channels != 3) Fail(where, ": ", channels, " channels were asked for; 1 or 3 may be");
+  if (Begins(file, "\x89PNG\r\n\x1a\n")) {
+#ifdef INGOT_PNG
+    return DecodePng(file, channels, where);
+#else
+    Fail(where, ": is a PNG, and ingot was built without libpng: install libpng-dev and build it anew");
+#endif
+  }
+  if (Begins(file, "\xFF\xD8\xFF")) {
+#ifdef INGOT_JPEG
+    return DecodeJpeg(file, channels, where);
+#else
+    Fail(where, ": is a JPEG, and ingot was built without libjpeg: install libjpeg-dev and build it anew");
+#endif
+  }
+  Fail(where, ": is neither PNG nor JPEG, as its first bytes tell");
+}
+
+}  // namespace ingot
