@@ -78,6 +78,7 @@ void AddBench(CLI::App& app) {
   create->add_flag("--fit", o->fit, "train each for one step");
   create->add_flag("--json", o->json, "print one line of JSON");
   create->callback([o] { RunCreate(*o); });
+  AddBenchData(*bench);
   AddBenchLoad(*bench);
   AddBenchKernels(*bench);
   AddBenchStep(*bench);

@@ -18,6 +18,7 @@ void AddLoad(CLI::App& app);   // load-report
 void AddMachine(CLI::App& app);
 void AddBenchKernels(CLI::App& bench);
 void AddBenchLoad(CLI::App& bench);
+void AddBenchData(CLI::App& bench);
 void AddBenchStep(CLI::App& bench);  // step, predict
 
 }  // namespace ingot
