@@ -52,15 +52,28 @@ History ReadHistory(const Json& j, const std::string& where) {
   return {j[0].get<std::string>(), j[1].get<int64_t>(), j[2].get<int64_t>()};
 }
 
+bool IsTensor(const Json& j) {
+  return j.is_object() && j.contains("class_name") && j["class_name"] == "__keras_tensor__";
+}
+
+// The members of an object in the order in which Keras counts them, which is that of their names, however it wrote
+// them.
+std::vector<std::pair<std::string, const Json*>> SortedMembers(const Json& object) {
+  std::vector<std::pair<std::string, const Json*>> members;
+  for (const auto& item : object.items()) members.emplace_back(item.key(), &item.value());
+  std::sort(members.begin(), members.end());
+  return members;
+}
+
 // All tensors named anywhere in the arguments of a call, in order: Keras 3 writes {"class_name": "__keras_tensor__"},
 // Keras 2 lists [layer, call, output, kwargs].
 void CollectHistories(const Json& j, const std::string& where, std::vector<History>& into) {
   if (j.is_object()) {
-    if (j.contains("class_name") && j["class_name"] == "__keras_tensor__") {
+    if (IsTensor(j)) {
       into.push_back(ReadHistory(At(At(j, "config", where), "keras_history", where), where));
       return;
     }
-    for (const auto& item : j.items()) CollectHistories(item.value(), where, into);
+    for (const auto& [name, value] : SortedMembers(j)) CollectHistories(*value, where, into);
   } else if (IsHistory(j)) {
     into.push_back(ReadHistory(j, where));
     if (j.size() > 3) CollectHistories(j[3], where, into);
@@ -116,13 +129,24 @@ void CheckCall(const Json& call, const Layer& layer, const std::string& where) {
 
 // What is listed as an input or output of a model is a tensor, or a list or an object of them.
 void CheckEnds(const Json& j, const std::string& where) {
-  if (IsHistory(j) || (j.is_object() && j.contains("class_name") && j["class_name"] == "__keras_tensor__")) return;
+  if (IsHistory(j) || IsTensor(j)) return;
   if (!j.is_structured()) Bad(where, "a tensor is written as [layer, call, output]", j);
   for (const auto& item : j.items()) {
     if (!item.value().is_structured() || item.value().empty())
       Bad(where, "a tensor is written as [layer, call, output]", j);
     CheckEnds(item.value(), where);
   }
+}
+
+// The names under which a model takes or gives its tensors, where Keras has a dict of them.
+std::vector<std::string> KeysOf(const Json& ends) {
+  std::vector<std::string> keys;
+  if (!ends.is_object() || IsTensor(ends)) return keys;
+  for (const auto& [name, value] : SortedMembers(ends)) {
+    if (!IsHistory(*value) && !IsTensor(*value)) return {};  // lists within
+    keys.push_back(name);
+  }
+  return keys;
 }
 
 class Reader {
@@ -319,7 +343,10 @@ class Reader {
       return tensors;
     };
     const Tensors inputs = ends("input_layers"), outputs = ends("output_layers");
-    return std::make_shared<Network>(inputs, outputs, name);
+    auto network = std::make_shared<Network>(inputs, outputs, name);
+    network->input_keys = KeysOf(config["input_layers"]);
+    network->output_keys = KeysOf(config["output_layers"]);
+    return network;
   }
 
   const CustomObjects* custom_;
@@ -443,8 +470,14 @@ Json NetworkObject(const Network& network, SharedWriter& shared) {
                                     [&](const Layer& layer) { return layer.name() == h.layer; });
     outputs.push_back({h.layer, h.call + FirstCall(*maker, false, true), h.output});
   }
-  config["input_layers"] = inputs.size() == 1 ? inputs[0] : inputs;
-  config["output_layers"] = outputs.size() == 1 ? outputs[0] : outputs;
+  const auto ends = [](const Json& list, const std::vector<std::string>& keys) {
+    if (keys.empty()) return list.size() == 1 ? list[0] : list;
+    Json named = Json::object();
+    for (size_t i = 0; i < keys.size(); ++i) named[keys[i]] = list[i];
+    return named;
+  };
+  config["input_layers"] = ends(inputs, network.input_keys);
+  config["output_layers"] = ends(outputs, network.output_keys);
   return ModelObject(network, config);
 }
 

@@ -126,7 +126,7 @@ Checkpoint ReadKeras(const std::string& path, const ReadOptions& options) {
   TakeCompile(config, path, options, c);
   phase.emplace(options.report, "match or copy");
   c.image = file;
-  ReadKerasTree(tree, MetadataOf(zip, "keras_version", path), c, path);
+  ReadKerasTree(tree, MetadataOf(zip, "keras_version", path), true, c, path);
   return c;
 }
 
@@ -134,7 +134,7 @@ void ReadKerasWeightsOf(const std::string& path, const ReadOptions& options, Che
   const auto file = MappedFile::Open(path, options.mode, options.report);
   if (!options.copy) into.image = file;
   const ZipReader zip(file->bytes(), file, path);
-  ReadKerasTree(WeightsOf(zip, path), MetadataOf(zip, "keras_version", path), into, path);
+  ReadKerasTree(WeightsOf(zip, path), MetadataOf(zip, "keras_version", path), false, into, path);
 }
 
 Writing WriteKeras(const std::string& path, const Checkpoint& c) {
@@ -162,7 +162,7 @@ void ReadWeightsH5(const std::string& path, const ReadOptions& options, Checkpoi
   if (IsLegacy(root))
     ReadLegacyTree(root, into, path);
   else
-    ReadKerasTree(root, "", into, path);
+    ReadKerasTree(root, "", false, into, path);
 }
 
 namespace {

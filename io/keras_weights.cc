@@ -47,12 +47,23 @@ void MatchNumbered(const Hdf5Node& vars, bool early, Checkpoint& into, Matches& 
 
 }  // namespace
 
-void ReadKerasTree(const Hdf5Node& root, const std::string& version, Checkpoint& into, const std::string& where) {
+void ReadKerasTree(const Hdf5Node& root, const std::string& version, bool own, Checkpoint& into,
+                   const std::string& where) {
   const bool early = EarlyKeras3(version);
+  const std::vector<KerasGroup> groups = KerasGroups(*into.network);
+  std::set<std::string> names;
+  for (const KerasGroup& group : groups)
+    if (own && group.layer) names.insert(group.layer.name());
   Matches matches;
   std::set<const Hdf5Node*> used;
-  for (const KerasGroup& group : KerasGroups(*into.network)) {
+  for (const KerasGroup& group : groups) {
     const Hdf5Node* vars = group.variables.empty() ? nullptr : VarsOf(root, group.path);
+    // Weights go by the order of layers. Two of one shape in another order would else be exchanged without a word.
+    const std::string* name = vars && group.layer ? vars->text("name") : nullptr;
+    if (name && *name != group.layer.name() && names.contains(*name))
+      Fail(where, ": ", group.path, " holds the weights of layer '", *name,
+           "', where the model of its config.json has '", group.layer.name(),
+           "'; the layers are in an order that ingot does not know");
     for (size_t i = 0; i < group.variables.size(); ++i) {
       const Variable& v = *group.variables[i];
       const Hdf5Node* found = vars ? vars->find(std::to_string(i)) : nullptr;

@@ -15,8 +15,10 @@
 namespace ingot {
 
 // .weights.h5, and what lies in a .keras archive. REQUIRES: into.layout is placed
-// `version`: of the Keras that wrote it, empty where that is not known.
-void ReadKerasTree(const Hdf5Node& root, const std::string& version, Checkpoint& into, const std::string& where);
+// `version`: of the Keras that wrote it, empty where that is not known. `own`: the model is the one that was saved
+// there, so that its layers must have the names that the file (from Keras 3.6 on) has for them.
+void ReadKerasTree(const Hdf5Node& root, const std::string& version, bool own, Checkpoint& into,
+                   const std::string& where);
 Hdf5Node KerasTree(const Checkpoint& checkpoint);
 
 // Legacy .h5: weights in the group model_weights, or at the root of a file of weights alone; the optimizer's numbers in

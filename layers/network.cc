@@ -277,6 +277,7 @@ void Network::set_trainable(bool value) {
 }
 
 std::vector<std::string> Network::output_names() const {
+  if (!output_keys.empty()) return output_keys;
   std::unordered_map<int, const Layer*> maker;
   for (const Node& node : nodes_)
     for (const int id : node.out) maker[id] = &node.layer;

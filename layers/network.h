@@ -39,8 +39,12 @@ class Network : public LayerDef {
   const TensorSpecs& inputs() const { return input_specs_; }
   const TensorSpecs& outputs() const { return output_specs_; }
   const std::vector<int>& output_ids() const { return output_ids_; }
-  std::vector<std::string> output_names() const;  // of the layers that make the outputs, each made unique
+  // Keys where there are any, else those of the layers that make the outputs, each made unique.
+  std::vector<std::string> output_names() const;
   std::vector<std::string> input_names() const;
+  // Of a model that Keras gives a dict, or that gives one: the keys, in alphabetical order, which is that of the inputs
+  // and outputs too.
+  std::vector<std::string> input_keys, output_keys;
   TensorSpecs specs() const { return specs_; }  // of all tensors, by number
   // The tensors with which other models can be built on parts of this one.
   const Tensors& input_tensors() const { return input_tensors_; }

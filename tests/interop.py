@@ -7,8 +7,8 @@ PYTHON has keras (3.15), jax, safetensors, tensorboard and numpy. Takes the file
 ingot convert each into every format, and loads those with Keras, safetensors and NumPy: the same weights bit for bit,
 the same predictions, and for .keras and .weights.h5 the same losses of 20 further steps. (From a legacy .h5 Keras 3.15
 itself cannot go on training.) Small models of keras.applications are checked as tests/applications.py checks all of
-them, then read back from what ingot makes of them; tests/shared_layers.py has models that share layers, tests/board.py
-what TensorBoard reads. Ends with the line "N passed, N failed".
+them, then read back from what ingot makes of them; tests/shared_layers.py has models that share layers, tests/
+dict_models.py models of dicts, tests/board.py what TensorBoard reads. Ends with the line "N passed, N failed".
 """
 
 import json
@@ -23,6 +23,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 
 import applications  # noqa: E402
 import board  # noqa: E402
+import dict_models  # noqa: E402
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import shared_layers  # noqa: E402
@@ -155,6 +156,11 @@ def check_shared(case):
         shared_layers.check(os.path.join(BUILD, "ingot"), case, folder)
 
 
+def check_dicts(case):
+    with tempfile.TemporaryDirectory() as folder:
+        dict_models.check(os.path.join(BUILD, "ingot"), case, folder)
+
+
 def check_board():
     with tempfile.TemporaryDirectory() as folder:
         board.check(BUILD, folder)
@@ -181,6 +187,8 @@ def main():
         attempt(f"{name} of keras.applications", check_application, name, options)
     for case in shared_layers.CASES:
         attempt(f"shared layers, {case.__name__}", check_shared, case)
+    for case in dict_models.CASES:
+        attempt(f"dicts, {case.__name__}", check_dicts, case)
     attempt("TensorBoard", check_board)
     print(f"{passed} passed, {len(failed)} failed")
     return len(failed) != 0
