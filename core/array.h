@@ -78,4 +78,6 @@ class Array {
   DType dtype_ = DType::kFloat32;
 };
 
+using Arrays = std::vector<Array>;
+
 }  // namespace ingot

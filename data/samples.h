@@ -14,8 +14,6 @@
 
 namespace ingot {
 
-using Arrays = std::vector<Array>;
-
 // Inputs, targets and, if given, a weight for each row. All have as many rows.
 struct Samples {
   Arrays x, y;

@@ -3,8 +3,8 @@
 // What TensorBoard reads: a file of records, each an event of a time and a step that carries values by tag. A thread of
 // its own encodes and writes; the caller hands over and goes on.
 //
-// A record is its length in 8 bytes, their masked CRC32C, the event as a protocol buffer, its masked CRC32C. docs/
-// training.md says what the callback puts in.
+// A record is its length in 8 bytes, their masked CRC32C, the event as a protocol buffer, its masked CRC32C. What the
+// callback puts in stands in train/tensorboard.cc.
 #pragma once
 
 #include <condition_variable>

@@ -81,7 +81,7 @@ void Matches::Finish(Checkpoint& into, const std::string& where) const {
     if (!std::all_of(variables.begin(), variables.end(), own)) into.layout.Place(into.network->name);
     for (const Weight& w : weights_) {
       const Variable& v = *variables[w.variable];
-      fills.push_back({w.found, v.dtype, reinterpret_cast<std::byte*>(v.data())});
+      fills.push_back({w.found, v.dtype, reinterpret_cast<std::byte*>(v.writable())});
     }
   }
   if (!slots_.empty()) into.PlaceSlots();

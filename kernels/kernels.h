@@ -115,6 +115,11 @@ struct Call {
   const Attrs* attrs = nullptr;
   void* workspace = nullptr;
   const Run* run = nullptr;
+  // Memory of this call alone, where a plan gives any: for what is made of its second operand, a weight. It is ignored
+  // unless `fresh`, and then still as the last call left it.
+  void* kept = nullptr;
+  size_t kept_bytes = 0;
+  bool fresh = false;
 
   template <class A>
   const A& as() const {
@@ -138,6 +143,8 @@ class Backend {
   virtual const char* name() const = 0;
   virtual KernelFn Resolve(Kernel kernel) const = 0;
   virtual size_t WorkspaceBytes(Kernel kernel, const Call& call) const = 0;  // by shapes alone
+  // What it pays to keep of a weight, packed or transformed, from call to call; by shapes alone.
+  virtual size_t KeptBytes(Kernel kernel, const Call& call) const = 0;
 };
 
 const Backend& CpuBackend();

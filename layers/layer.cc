@@ -134,6 +134,10 @@ std::vector<VariablePtr> Layer::variables() const {
   return all;
 }
 
+Arrays Layer::get_weights() const { return GetValues(variables(), Text("layer '", name(), "'")); }
+
+void Layer::set_weights(const Arrays& weights) const { SetValues(variables(), weights, Text("layer '", name(), "'")); }
+
 namespace {
 
 // The call that input() and output() speak of: the first, as in Keras.

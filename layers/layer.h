@@ -116,6 +116,9 @@ class Layer {
   void set_trainable(bool value) const { def().set_trainable(value); }
   std::vector<VariablePtr> variables() const;  // those of layers inside it too, each once
   int64_t count_params() const;                // Error, as in Keras, before the layer knows its input
+  // Copies of their values, and new ones for all: once a model has given them a place.
+  Arrays get_weights() const;
+  void set_weights(const Arrays& weights) const;
   // What goes in and comes out.
   // Of a layer at its first call, as in Keras, and of a model by its description. Error where there was no call.
   // In the singular also where there are several.

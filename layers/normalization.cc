@@ -377,7 +377,7 @@ void adapt(const Layer& layer, const Array& data) {
     variances.push_back(static_cast<float>(m.squares / m.n));
   }
   const auto set = [](Variable& v, std::vector<float> to) {
-    if (v.arena) std::copy(to.begin(), to.end(), v.data());
+    if (v.arena) std::copy(to.begin(), to.end(), v.writable());
     v.initialize = [held = std::move(to)](float* out, const Stream&) { std::copy(held.begin(), held.end(), out); };
   };
   set(*def->mean, std::move(means));

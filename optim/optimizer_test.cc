@@ -31,7 +31,7 @@ class Trainer {
   Trainer(const Optimizer& optimizer, const std::vector<Array>& start, int threads = 2)
       : optimizer_(optimizer), pool_(threads), layout_(Variables(start)), slots_of_(SlotsOf(def())) {
     layout_.Place("test");
-    for (size_t i = 0; i < start.size(); ++i) std::memcpy(variable(i).data(), start[i].data(), start[i].bytes());
+    for (size_t i = 0; i < start.size(); ++i) std::memcpy(variable(i).writable(), start[i].data(), start[i].bytes());
     gradient_ = Block(layout_.trainable_bytes(), "gradients");
     slots_ = Block(layout_.slot_stride() * std::max<size_t>(1, slots_of_.size()), "slots");
     for (size_t s = 0; s < slots_of_.size(); ++s) {
@@ -61,7 +61,7 @@ class Trainer {
     if (!def().overwrite_due(iterations_)) return;
     for (size_t i = 0; i < layout_.variables().size(); ++i) {
       const Array average = Slot("average", i);
-      std::memcpy(variable(i).data(), average.data(), average.bytes());
+      std::memcpy(variable(i).writable(), average.data(), average.bytes());
     }
   }
 
@@ -93,7 +93,7 @@ class Trainer {
     const ValueInfo& info = g.info(v);
     std::byte* data = nullptr;
     if (info.space == Space::kWeight)
-      data = reinterpret_cast<std::byte*>(variable(static_cast<size_t>(info.variable)).data());
+      data = reinterpret_cast<std::byte*>(variable(static_cast<size_t>(info.variable)).writable());
     if (info.space == Space::kGradient) data = gradient_.data() + info.offset;
     if (info.space == Space::kSlot) data = slots_.data() + info.offset;
     EXPECT_NE(data, nullptr) << "an update works on weights, gradients and slots";

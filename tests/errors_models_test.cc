@@ -183,6 +183,53 @@ TEST(Errors, OnesOwnPartsThatDisagree) {
   });
 }
 
+TEST(Errors, WeightsOfALayer) {
+  const std::string path = ::testing::TempDir() + Text("ingot-weights-of-a-layer-", getpid(), ".ingot");
+  Model saved = Sequential({Input({4}), Dense(3, {.name = "d"})});
+  saved.save(path);
+  ExpectErrors({
+      {"none yet",
+       [] {
+         Dense(3).set_weights({Array({4, 3}), Array({3})});
+       },
+       {"has 0 weights, 2 came", "Input({...})"}},
+      {"no place yet",
+       [] {
+         const Layer d = Dense(3, {.name = "d"});
+         d(Input({4}));
+         d.variables().at(0)->data();
+       },
+       {"'d/kernel' has no values yet", "a model gives it a place"}},
+      {"no place yet, read",
+       [] {
+         const Layer d = Dense(3, {.name = "d"});
+         d(Input({4}));
+         d.get_weights();
+       },
+       {"layer 'd' has no weights yet"}},
+      {"shared by processes",
+       [&] {
+         load_model(path, {.mode = LoadMode::kShare}).get_layer("d").set_weights({Array({4, 3}), Array({3})});
+       },
+       {"'d/kernel' lies in a file that processes share", "LoadMode::kMap"}},
+      {"another shape",
+       [&] {
+         saved.get_layer("d").set_weights({Array({3, 4}), Array({3})});
+       },
+       {"layer 'd': weight 0 (d/kernel) has the shape (4, 3), (3, 4) came"}},
+  });
+  std::remove(path.c_str());
+
+  // In order they are read and written, and predictions see it.
+  const Layer d = saved.get_layer("d");
+  const Array x({1, 4}, {1.0f, 2.0f, 3.0f, 4.0f}), kernel({4, 3}, std::vector<float>(12, 0.5f)),
+      bias({3}, {1.0f, 2.0f, 3.0f});
+  saved.predict(x);
+  d.set_weights({kernel, bias});
+  EXPECT_EQ(d.get_weights().at(0), kernel);
+  EXPECT_EQ(saved.predict(x), Array({1, 3}, {6.0f, 7.0f, 8.0f}));
+}
+
 TEST(Errors, Compile) {
   ExpectErrors({
       {"no loss", [] { Mlp().compile({.optimizer = "adam"}); }, {"'sequential' has no loss", ".loss"}},

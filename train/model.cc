@@ -109,14 +109,7 @@ void Model::set_trainable(bool value) const {
   state().session.Clear();
 }
 
-Arrays Model::get_weights() const {
-  Arrays weights;
-  for (const VariablePtr& v : variables()) {
-    if (!v->arena) Fail("model '", name(), "' has no weights yet; call fit or predict, or begin with Input({...})");
-    weights.push_back(Array::View(v->shape, v->dtype, v->data()).copy());
-  }
-  return weights;
-}
+Arrays Model::get_weights() const { return GetValues(variables(), Text("model '", name(), "'")); }
 
 Arrays Model::get_optimizer_state() const {
   ModelState& s = state();
@@ -134,22 +127,10 @@ Arrays Model::get_optimizer_state() const {
 }
 
 void Model::set_weights(const Arrays& weights) {
-  const std::vector<VariablePtr> all = variables();
-  if (weights.size() != all.size())
-    Fail("model '", name(), "' has ", all.size(), " weights, ", weights.size(), " came",
-         state().placed ? "" : "; its weights are made when it knows its input: begin with Input({...})");
-  for (size_t i = 0; i < all.size(); ++i) {
-    if (!all[i]->arena)
-      Fail("model '", name(), "' has no weights yet to set; call predict, or begin with Input({...})");
-    if (!(weights[i].shape() == all[i]->shape))
-      Fail("model '", name(), "': weight ", i, " (", all[i]->layer, "/", all[i]->name, ") has the shape ",
-           all[i]->shape, ", ", weights[i].shape(), " came");
-    if (weights[i].dtype() != all[i]->dtype)
-      Fail("model '", name(), "': weight ", i, " (", all[i]->layer, "/", all[i]->name, ") holds ", Name(all[i]->dtype),
-           ", ", Name(weights[i].dtype()), " came");
-  }
+  const std::string owner = Text("model '", name(), "'");
+  CheckValues(variables(), weights, owner);
   state().LeaveFile();
-  for (size_t i = 0; i < all.size(); ++i) std::memcpy(all[i]->data(), weights[i].data(), all[i]->bytes());
+  SetValues(variables(), weights, owner);
 }
 
 void Model::compile(const CompileOptions& options) {

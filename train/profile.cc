@@ -50,19 +50,20 @@ Profile profile(Model& model, const Dataset& data, const ProfileOptions& options
 
   const Plan& plan = *s.session.Find(s, mode, data, rows.last, !data.sample_weight.empty()).plan;
   std::vector<std::vector<double>> times(plan.steps().size());
-  for (const auto begin = Clock::now(); times[0].size() < 3 || Ms(begin) < 500 * options.seconds;) {
+  int passes = 0;
+  for (const auto begin = Clock::now(); passes < 3 || Ms(begin) < 500 * options.seconds; ++passes) {
     auto at = Clock::now();
-    size_t i = 0;
-    bool first = true;
-    RunStep(s, s.session, mode, data, rows, nullptr, [&](const Program&, const Step*) {
+    RunStep(s, s.session, mode, data, rows, nullptr, [&](const Program&, const Step* step) {
       const auto now = Clock::now();
-      if (!first) times[i++].push_back(std::chrono::duration<double, std::milli>(now - at).count());
-      first = false;
+      if (step)
+        times[static_cast<size_t>(step - plan.steps().data())].push_back(
+            std::chrono::duration<double, std::milli>(now - at).count());
       at = now;
     });
   }
   static const char* const phases[] = {"forward", "backward", "update"};
   for (size_t i = 0; i < times.size(); ++i) {
+    if (times[i].empty()) continue;  // made of the weights alone, before
     const Step& step = plan.steps()[i];
     result.steps.push_back({phases[static_cast<int>(step.phase)], plan.layer(step), Fused(step), Shapes(step),
                             Median(times[i]), step.cost.flops, step.cost.bytes});

@@ -110,7 +110,7 @@ class Probe {
   }
   ~Probe() {  // what a step in training mode moves, as batch normalization does
     for (const auto& [v, bytes] : kept_)
-      if (!bytes.empty()) std::memcpy(v->data(), bytes.data(), bytes.size());
+      if (!bytes.empty()) std::memcpy(v->writable(), bytes.data(), bytes.size());
   }
   Probe(const Probe&) = delete;
   Probe& operator=(const Probe&) = delete;

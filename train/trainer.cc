@@ -77,10 +77,10 @@ void FeedWeights(const Operand& to, const Program& p, const Samples& data, const
   }
 }
 
-bool Finite(const Operand& o) {
-  if (o.dtype != DType::kFloat32) return true;
-  return std::all_of(o.f(), o.f() + o.count(), [](float v) { return std::isfinite(v); });
+bool Finite(const float* values, int64_t count) {
+  return std::all_of(values, values + count, [](float v) { return std::isfinite(v); });
 }
+bool Finite(const Operand& o) { return o.dtype != DType::kFloat32 || Finite(o.f(), o.count()); }
 
 // What a step starts from: the batch and the weights.
 void CheckStart(const ModelState& model, const Program& p) {
@@ -94,7 +94,7 @@ void CheckStart(const ModelState& model, const Program& p) {
     if (!Finite(p.plan->operand(p.y_in[i]))) bad("target", std::to_string(i) + " of this batch");
   if (p.weight && !Finite(p.plan->operand(p.weight))) bad("the weight of", "a sample of this batch");
   for (const VariablePtr& v : model.layout.variables())
-    if (!Finite({v->data(), v->shape, v->dtype})) bad("weight", v->layer + "/" + v->name);
+    if (v->dtype == DType::kFloat32 && !Finite(v->data(), v->shape.count())) bad("weight", v->layer + "/" + v->name);
 }
 
 [[noreturn]] void ReportNan(const ModelState& model, const Plan& plan, const Step& step) {
@@ -210,7 +210,7 @@ void ModelState::Place() {
   for (const size_t i : unset) {
     Variable& v = *layout.variables()[i];
     if (v.initialize)
-      v.initialize(v.data(), {seed, static_cast<uint32_t>(i), UINT32_MAX});  // a step that no training reaches
+      v.initialize(v.writable(), {seed, static_cast<uint32_t>(i), UINT32_MAX});  // a step that no training reaches
   }
   session.Clear();
   placed = true;
@@ -257,7 +257,7 @@ void ModelState::TakeAverages() {
     if (specs[s].name != "average") continue;
     for (size_t i = 0; i < trained.size(); ++i) {
       const Variable& v = *layout.variables()[i];
-      if (trained[i]) std::memcpy(v.data(), slots.data() + s * layout.slot_stride() + layout.offset(i), v.bytes());
+      if (trained[i]) std::memcpy(v.writable(), slots.data() + s * layout.slot_stride() + layout.offset(i), v.bytes());
     }
   }
 }

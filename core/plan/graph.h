@@ -37,6 +37,7 @@ enum class Space : uint8_t {
   kSlot,        // of the optimizer, each laid out as the weights
   kState,       // losses and metrics, read by the host
   kConstant,    // fixed when the plan was made
+  kKept,        // of the plan, made of weights alone: holds until they change
 };
 
 struct ValueInfo {

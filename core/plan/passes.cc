@@ -30,6 +30,42 @@ void DropUnused(Graph& graph) {
   std::erase_if(ops, [](const Op& op) { return op.out.empty(); });
 }
 
+size_t KeepWhatWeightsMake(Graph& graph) {
+  size_t bytes = 0;
+  const auto lasts = [&](Value v) {
+    const Space space = graph.info(graph.Root(v)).space;
+    return space == Space::kWeight || space == Space::kConstant || space == Space::kKept;
+  };
+  for (const Op& op : graph.ops()) {
+    if (graph.training() || op.kernel != Kernel::kFoldNorm || !std::all_of(op.in.begin(), op.in.end(), lasts)) continue;
+    for (const Value v : op.out) {
+      ValueInfo& info = graph.info(graph.Root(v));
+      info.space = Space::kKept;
+      info.offset = bytes;
+      bytes += AlignUp(BytesOf(info));
+    }
+  }
+  return bytes;
+}
+
+bool IsOfWeights(const Graph& graph, const Op& op) {
+  return std::all_of(op.out.begin(), op.out.end(),
+                     [&](Value v) { return graph.info(graph.Root(v)).space == Space::kKept; });
+}
+
+bool WritesWeights(const Graph& graph, const Op& op) {
+  return std::any_of(op.out.begin(), op.out.end(),
+                     [&](Value v) { return graph.info(graph.Root(v)).space == Space::kWeight; });
+}
+
+bool MayKeep(const Graph& graph, const Op& op) {
+  if (graph.training() || op.in.size() < 2) return false;
+  const ValueInfo& w = graph.info(graph.Root(op.in[1]));
+  if (w.space != Space::kWeight) return false;
+  const auto& arena = graph.layout().variables()[static_cast<size_t>(w.variable)]->arena;
+  return arena != nullptr && arena->pages() != Pages::kReadOnly;
+}
+
 Placement PlaceActivations(Graph& graph) {
   const std::vector<Op>& ops = graph.ops();
   const size_t n = graph.values().size();

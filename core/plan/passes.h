@@ -23,6 +23,14 @@ void FuseEpilogues(Graph& graph);
 // For tests that compare plans with and without. Must not be called while plans are made.
 void SetFusion(bool on);
 
+// What predictions make of weights alone gets a place of its own, where it stays until they change. Returns its bytes.
+size_t KeepWhatWeightsMake(Graph& graph);
+// What a step of the plan is to weights, once that has been.
+bool IsOfWeights(const Graph& graph, const Op& op);    // it has been given such a place
+bool WritesWeights(const Graph& graph, const Op& op);  // which then are others
+// A kernel may keep what it makes of its second operand. (Not where processes share a file: each would hold a copy.)
+bool MayKeep(const Graph& graph, const Op& op);
+
 struct Placement {
   std::vector<size_t> offset;  // by value; of roots in Space::kActivation
   size_t bytes = 0;

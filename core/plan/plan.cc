@@ -13,6 +13,7 @@ Plan::Plan(Graph& graph, const Backend& backend) {
   DropUnused(graph);
   FuseBlocks(graph);
   FuseEpilogues(graph);
+  size_t kept_bytes = KeepWhatWeightsMake(graph);
   const Placement placement = PlaceActivations(graph);
   state_bytes_ = graph.state_bytes();
   layers_ = graph.layers();
@@ -50,11 +51,21 @@ Plan::Plan(Graph& graph, const Backend& backend) {
     }
     step.call.in = {first, op.in.size()};
     step.call.out = {first + op.in.size(), op.out.size()};
+    step.of_weights = IsOfWeights(graph, op);
+    writes_weights_ |= graph.training() || WritesWeights(graph, op);
     step.cost = CostOf(op.kernel, step.call);
+    if (const size_t bytes = MayKeep(graph, op) ? backend.KeptBytes(op.kernel, step.call) : 0) {
+      step.kept = kept_bytes;
+      step.call.kept_bytes = bytes;
+      kept_bytes += AlignUp(bytes);
+    }
     workspace_bytes_ = std::max(workspace_bytes_, backend.WorkspaceBytes(op.kernel, step.call));
     steps_.push_back(step);
   }
   activation_bytes_ = placement.bytes + AlignUp(workspace_bytes_);
+  kept_ = Block(kept_bytes, "packed weights of a plan");
+  for (Step& step : steps_)
+    if (step.call.kept_bytes) step.call.kept = kept_.data() + step.kept;
 }
 
 void Plan::Bind(const Layout& layout, const Arenas& arenas) {
@@ -72,7 +83,8 @@ void Plan::Bind(const Layout& layout, const Arenas& arenas) {
         base = arenas.activation;
         break;
       case Space::kWeight:
-        base = reinterpret_cast<std::byte*>(variables[static_cast<size_t>(w.variable)]->data());
+        base = variables[static_cast<size_t>(w.variable)]->arena->data() +
+               variables[static_cast<size_t>(w.variable)]->offset;
         break;
       case Space::kGradient:
         base = arenas.gradient;
@@ -86,6 +98,9 @@ void Plan::Bind(const Layout& layout, const Arenas& arenas) {
       case Space::kConstant:
         base = constants_.data();
         break;
+      case Space::kKept:
+        base = kept_.data();
+        break;
     }
     operand_of_[i].data = base ? base + w.offset : nullptr;
   }
@@ -95,17 +110,16 @@ void Plan::Bind(const Layout& layout, const Arenas& arenas) {
     step.call.workspace =
         workspace_bytes_ ? arenas.activation + activation_bytes_ - AlignUp(workspace_bytes_) : nullptr;
   bound_ = arenas;
+  kept_version_ = 0;
   bound_weights_.clear();
   for (const VariablePtr& v : variables) bound_weights_.push_back(reinterpret_cast<const std::byte*>(v->data()));
 }
 
 void Plan::Execute(const Run& run, const std::function<void(const Step&)>& after) const {
-  for (const Step& step : steps_) {
-    Call call = step.call;
-    call.run = &run;
+  ForEach(run, [&](const Step& step, const Call& call) {
     step.fn(call);
     after(step);
-  }
+  });
 }
 
 const std::string& Plan::layer(const Step& step) const {

@@ -24,6 +24,8 @@ struct Step {
   Phase phase{};
   int32_t layer = -1;
   Cost cost;
+  bool of_weights = false;  // and of nothing else: runs again when they change
+  size_t kept = 0;          // where what the kernel keeps lies, if it does
 };
 
 std::string Fused(const Step& step);   // what runs as one kernel: "Conv2D + batchnorm + add + relu"
@@ -47,17 +49,14 @@ class Plan {
   size_t activation_bytes() const { return activation_bytes_; }
   size_t state_bytes() const { return state_bytes_; }
   size_t workspace_bytes() const { return workspace_bytes_; }
+  size_t kept_bytes() const { return kept_.size(); }  // of what is made of weights once, for predictions
 
   // Points every step at the arenas; cheap when nothing moved since the last time.
   void Bind(const Layout& layout, const Arenas& arenas);
 
   // REQUIRES: bound.
   void Execute(const Run& run) const {
-    for (const Step& step : steps_) {
-      Call call = step.call;
-      call.run = &run;
-      step.fn(call);
-    }
+    ForEach(run, [](const Step& step, const Call& call) { step.fn(call); });
   }
   // The same, calling `after` behind each step: for the profiler and the search for NaN.
   void Execute(const Run& run, const std::function<void(const Step&)>& after) const;
@@ -68,6 +67,22 @@ class Plan {
   std::string Describe() const;  // a table: phase, layer, kernel, shapes, FLOPs, bytes
 
  private:
+  // f(step, call) for each that must run: what was made of the weights alone holds until they change.
+  template <class F>
+  void ForEach(const Run& run, const F& f) const {
+    if (writes_weights_) WeightsVersion::Change();
+    const uint64_t version = WeightsVersion::Now();
+    const bool fresh = kept_version_ == version;
+    for (const Step& step : steps_) {
+      if (step.of_weights && fresh) continue;
+      Call call = step.call;
+      call.run = &run;
+      call.fresh = fresh && call.kept != nullptr;
+      f(step, call);
+    }
+    kept_version_ = version;
+  }
+
   struct Where {
     Space space;
     int32_t variable;
@@ -81,7 +96,9 @@ class Plan {
   std::vector<Where> where_;            // by value
   std::vector<Attrs> attrs_;            // by step
   std::vector<std::string> layers_;
-  Block constants_;
+  Block constants_, kept_;
+  bool writes_weights_ = false;
+  mutable uint64_t kept_version_ = 0;  // of the weights that kept_ was made of; 0: it was not
   size_t activation_bytes_ = 0, workspace_bytes_ = 0, state_bytes_ = 0;
   Arenas bound_;
   std::vector<const std::byte*> bound_weights_;

@@ -29,6 +29,9 @@ class Cpu : public Backend {
         return 0;
     }
   }
+  size_t KeptBytes(Kernel kernel, const Call& call) const override {
+    return kernel == Kernel::kConv2D ? cpu::Conv2DKept(call) : 0;
+  }
 };
 
 }  // namespace

@@ -12,7 +12,8 @@
 // leaves the image (conv_common-inl.h). Then taps side by side are one run, and a pixel's address is all a tile needs.
 //
 // Weights are read as they lie (HWIO: a row of output channels for each tap and input channel) when rows are short
-// or pixels few; else, and for a last panel narrower than the registers, they are packed into panels first.
+// or pixels few; else, and for a last panel narrower than the registers, they are packed into panels first. Who
+// predicts again and again gives memory to keep them in, and then they are packed once.
 //
 // Gradient for the input. dx[ih] = sum over kh of dy[oh] w[kh] with oh*stride - pad + kh*dilation = ih. Rows with
 // the same p = (ih + pad) mod stride form a phase: they use the taps with kh*dilation = p (mod stride), which are
@@ -55,6 +56,7 @@ constexpr int64_t kWidestPanel = 32;               // output channels of a panel
 constexpr int64_t kFewPixels = 128;                // not worth packing wide weights for
 constexpr int64_t kManyPixels = 256;               // not worth packing them beforehand up to here
 constexpr int64_t kShortRun = 48;                  // at most so many input channels: in blocks
+constexpr int64_t kKeptPixels = 4096;              // packed weights are worth being kept up to here
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -270,18 +272,20 @@ void RunBlocks(const Run& run, const Blocks& blocks, int64_t b0, int64_t b1, int
 }
 
 void RunProblem(ThreadPool& pool, const Problem& p, const float* x, const Epilogue& epilogue, float* y,
-                float* workspace, int64_t capacity) {
+                float* workspace, int64_t capacity, const Kept& kept) {
   const int64_t pixels = p.n * p.s.oh * p.s.ow, rows = p.s.kh * p.s.kw * p.s.ci;
   if (pixels == 0) return;
   float* zeros = workspace;
-  float* packed = workspace + CeilDiv(p.s.ci, 16) * 16;
+  float* packed = kept.data != nullptr ? kept.data : workspace + CeilDiv(p.s.ci, 16) * 16;
   std::memset(zeros, 0, sizeof(float) * static_cast<size_t>(p.s.ci));
-  const bool direct = !p.exchanged && p.co % kLanes == 0 && (p.w_k <= 64 || pixels < kFewPixels);
+  const bool direct =
+      kept.data == nullptr && !p.exchanged && p.co % kLanes == 0 && (p.w_k <= 64 || pixels < kFewPixels);
   // An output larger than the caches is not fetched into them only to be overwritten.
   const bool stream = pixels * p.groups * p.co >= kStreamed && p.co % kLanes == 0 && p.y_pixel % kLanes == 0 &&
                       reinterpret_cast<uintptr_t>(y) % (sizeof(float) * kLanes) == 0;
   const int64_t panels = p.groups * CeilDiv(p.co, kPanel);
-  const int64_t chunk = direct || rows == 0 ? panels : std::min(panels, capacity / (rows * kPanel));
+  const bool all = direct || rows == 0 || kept.data != nullptr;
+  const int64_t chunk = all ? panels : std::min(panels, capacity / (rows * kPanel));
   const Blocks blocks(p.s, p.n, kCopied);
   const bool in_blocks = p.s.ci <= kShortRun && blocks.cols > 0;
   const int64_t units = in_blocks ? blocks.count : CeilDiv(pixels, kBlock);
@@ -290,9 +294,9 @@ void RunProblem(ThreadPool& pool, const Problem& p, const float* x, const Epilog
     const int64_t work = 2 * pixels * rows * kPanel * (p1 - p0);
     const bool small = work < 1000000;
     // Where pixels are too few to share the packed weights among tasks, a task packs a panel when it comes to it.
-    const bool own = !direct && !in_blocks && pixels <= kManyPixels && p1 - p0 >= 8;
+    const bool own = !all && !in_blocks && pixels <= kManyPixels && p1 - p0 >= 8;
     const auto pack = [&](int64_t i) HWY_ATTR { Pack(p, p0 + i, packed + i * rows * kPanel); };
-    if (!direct && !own) {
+    if (!direct && !own && !kept.fresh) {
       if (rows * kPanel * (p1 - p0) < 32768) {
         for (int64_t i = 0; i < p1 - p0; ++i) pack(i);
       } else {
@@ -320,7 +324,7 @@ void RunProblem(ThreadPool& pool, const Problem& p, const float* x, const Epilog
 }
 
 void Forward(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const Epilogue& epilogue, float* y,
-             float* workspace) {
+             float* workspace, const Kept& kept) {
   Problem p;
   p.s = {s.h,  s.w,        s.c,        s.c / s.groups, s.oh,         s.ow,      s.kh,
          s.kw, s.stride_h, s.stride_w, s.dilation_h,   s.dilation_w, s.pad_top, s.pad_left};
@@ -329,7 +333,7 @@ void Forward(ThreadPool& pool, const ConvShape& s, const float* x, const float* 
   p.w = w, p.w_kw = s.kw, p.w_c = s.c / s.groups, p.w_k = s.k;
   p.kh0 = p.kw0 = 0, p.kh_step = p.kw_step = 1;
   p.exchanged = false;
-  RunProblem(pool, p, x, epilogue, y, workspace, PackedSize(s.kh * s.kw * p.s.ci, p.co, s.groups));
+  RunProblem(pool, p, x, epilogue, y, workspace, PackedSize(s.kh * s.kw * p.s.ci, p.co, s.groups), kept);
 }
 
 // One dimension of a phase, see the head of this file.
@@ -370,7 +374,7 @@ void GradInput(ThreadPool& pool, const ConvShape& s, const float* dy, const floa
       p.kh0 = v.k0, p.kh_step = v.k_step, p.kw0 = u.k0, p.kw_step = u.k_step;
       p.exchanged = true;
       RunProblem(pool, p, dy, {}, dx + (v.first * s.w + u.first) * s.c, workspace,
-                 PackedSize(s.kh * s.kw * ci, co, s.groups));
+                 PackedSize(s.kh * s.kw * ci, co, s.groups), {});
     }
   }
 }
@@ -387,13 +391,26 @@ HWY_EXPORT(Forward);
 HWY_EXPORT(GradInput);
 
 bool Depthwise(const ConvShape& s) { return s.groups > 1 && s.groups == s.c; }
+bool MayKeep(const ConvShape& s) {
+  const int64_t pixels = s.n * s.oh * s.ow;
+  return !Depthwise(s) && pixels > 0 && pixels <= kKeptPixels;
+}
+bool KeepsForWinograd(const ConvShape& s) { return MayKeep(s) && WinogradPays(s, true); }
 }  // namespace
 
 size_t Conv2DWorkspace(const ConvShape& s) {
   if (Depthwise(s)) return DepthwiseConv2DWorkspace(s);
   if (WinogradPays(s)) return WinogradWorkspace(s);
   const int64_t ci = s.c / s.groups;
-  return static_cast<size_t>(CeilDiv(ci, 16) * 16 + PackedSize(s.kh * s.kw * ci, s.k / s.groups, s.groups));
+  const auto direct =
+      static_cast<size_t>(CeilDiv(ci, 16) * 16 + PackedSize(s.kh * s.kw * ci, s.k / s.groups, s.groups));
+  return KeepsForWinograd(s) ? std::max(direct, WinogradWorkspace(s)) : direct;
+}
+
+size_t Conv2DKept(const ConvShape& s) {
+  if (!MayKeep(s)) return 0;
+  if (KeepsForWinograd(s)) return WinogradKept(s);
+  return static_cast<size_t>(s.kh * s.kw * s.c * CeilDiv(s.k / s.groups, kWidestPanel) * kWidestPanel);
 }
 
 size_t Conv2DGradInputWorkspace(const ConvShape& s) {
@@ -404,11 +421,12 @@ size_t Conv2DGradInputWorkspace(const ConvShape& s) {
 }
 
 void Conv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const Epilogue& epilogue, float* y,
-            float* workspace) {
+            float* workspace, const Kept& kept) {
   if (Depthwise(s)) return DepthwiseConv2D(pool, s, x, w, epilogue, y, workspace);
-  if (WinogradPays(s)) return WinogradConv2D(pool, s, x, w, epilogue, y, workspace);
+  if (kept.data != nullptr ? KeepsForWinograd(s) : WinogradPays(s))
+    return WinogradConv2D(pool, s, x, w, epilogue, y, workspace, kept);
   ChosenTargets();
-  HWY_DYNAMIC_DISPATCH(Forward)(pool, s, x, w, epilogue, y, workspace);
+  HWY_DYNAMIC_DISPATCH(Forward)(pool, s, x, w, epilogue, y, workspace, kept);
 }
 
 void Conv2DGradInput(ThreadPool& pool, const ConvShape& s, const float* dy, const float* w, float* dx,

@@ -13,8 +13,8 @@
 // REQUIRES: sizes, strides, dilations and groups at least 1 (n may be 0), paddings at least 0, groups divides c
 // and k. Nothing else: kernels larger than the image and strides larger than the kernel are fine.
 //
-// Large convolutions of 3x3 with stride 1 go by Winograd's algorithm (winograd.h), chosen by shape alone; an infinity
-// or NaN then reaches the whole tile of 4x4 outputs around it.
+// Large convolutions of 3x3 with stride 1 go by Winograd's algorithm (winograd.h), chosen by shape alone, and by
+// whether the transformed kernel is kept; an infinity or NaN then reaches the whole tile of 4x4 outputs around it.
 //
 // Threads: every function may be called from any thread. The order of every sum is fixed by the shape alone, so
 // the bits do not depend on the number of threads; they may differ between SIMD targets. Nothing is allocated.
@@ -44,9 +44,16 @@ size_t Conv2DWorkspace(const ConvShape& s);
 size_t Conv2DGradInputWorkspace(const ConvShape& s);
 size_t Conv2DGradKernelWorkspace(const ConvShape& s);
 
+// Memory for what is made of w, packed or transformed, and whether it is there and holds that of this w already.
+struct Kept {
+  float* data = nullptr;  // Conv2DKept(s) floats, or none: then it is made in the workspace at each call
+  bool fresh = false;
+};
+size_t Conv2DKept(const ConvShape& s);  // 0 where it would not pay
+
 // The epilogue's residual may be y itself.
 void Conv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const Epilogue& epilogue, float* y,
-            float* workspace);
+            float* workspace, const Kept& kept = {});
 
 // dx from dy; also the forward pass of Conv2DTranspose, whose input is `dy` and whose output is `dx`.
 void Conv2DGradInput(ThreadPool& pool, const ConvShape& s, const float* dy, const float* w, float* dx,

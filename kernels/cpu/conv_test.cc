@@ -178,6 +178,26 @@ void Check(const ConvShape& s, std::mt19937& random, bool depthwise = false) {
         Conv2DGradInput(pool, s, dy.data(), w.data(), dx.data(), wx.data());
         Conv2DGradKernel(pool, s, x.data(), dy.data(), dw.data(), ww.data());
       }
+      if (const size_t floats = depthwise ? 0 : Conv2DKept(s)) {
+        // What is kept of w gives the bits that w gives, when it is made and when w is no longer looked at. (Unless it
+        // makes Winograd's algorithm the faster one.)
+        const bool other = WinogradPays(s) != WinogradPays(s, true);
+        Buffer made(0);
+        Buffer kept(static_cast<int64_t>(floats));
+        for (const bool fresh : {false, true}) {
+          Buffer again = in_place ? residual : Buffer(dy.size());
+          Epilogue same = e;
+          if (in_place) same.residual = again.data();
+          Conv2D(pool, s, x.data(), fresh ? Buffer(w.size()).data() : w.data(), same, again.data(), wy.data(),
+                 {kept.data(), fresh});
+          if (other && !fresh) {
+            ASSERT_TRUE(Near(again, want.y, true, "y, kept"));
+            made = again;
+          }
+          ASSERT_TRUE(SameBits(again, other ? made : y) && kept.Intact() && again.Intact())
+              << (fresh ? "kept" : "when it is made");
+        }
+      }
       ASSERT_TRUE(wy.Intact() && wx.Intact() && ww.Intact()) << "workspace";
       if (i == 0) {
         ASSERT_TRUE(Near(y, want.y, WinogradPays(s), "y") && Near(dx, want.dx, WinogradGradInputPays(s), "dx") &&

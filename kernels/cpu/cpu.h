@@ -22,5 +22,6 @@ INGOT_KERNELS(X)
 #define X(name) size_t name##Workspace(const Call& call);
 INGOT_KERNELS_WITH_WORKSPACE(X)
 #undef X
+size_t Conv2DKept(const Call& call);  // of Call::kept
 
 }  // namespace ingot::cpu

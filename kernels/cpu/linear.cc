@@ -78,8 +78,9 @@ size_t GemmWorkspace(const Call& call) {
 
 void Conv2D(const Call& call) {
   Conv2D(Pool(call), Forward(call), call.in[0].f(), call.in[1].f(), MakeEpilogue(call, call.as<ConvAttrs>().epilogue),
-         call.out[0].f(), Floats(call));
+         call.out[0].f(), Floats(call), {static_cast<float*>(call.kept), call.fresh});
 }
+size_t Conv2DKept(const Call& call) { return sizeof(float) * Conv2DKept(Forward(call)); }
 void Conv2DGradInput(const Call& call) {
   Conv2DGradInput(Pool(call), GradInput(call), call.in[0].f(), call.in[1].f(), call.out[0].f(), Floats(call));
 }

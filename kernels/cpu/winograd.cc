@@ -90,6 +90,7 @@ struct Run {
   bool exchanged;  // w is (3, 3, K, C) with its taps reversed
   const Epilogue* epilogue;
   float* y;
+  Kept kept;  // of u, block of output channels after block
 };
 
 // Input channels [i0, i1) of panel `panel` of the block of output channels that begins with k0, into u, whose matrices
@@ -187,13 +188,13 @@ void RunOwn(ThreadPool& pool, const Run& run, float* workspace) {
   const ConvShape& s = *run.s;
   const WinogradPlan& p = *run.p;
   const int64_t panels = p.channel_block / kPanel, pieces = Tasks(Ceil(s.c, 16), 16 * kPanel * kMatrices);
-  float* u = workspace;
-  pool.For(panels * pieces, [&](int64_t i) HWY_ATTR {
+  float* u = run.kept.data != nullptr ? run.kept.data : workspace;
+  pool.For(run.kept.fresh ? 0 : panels * pieces, [&](int64_t i) HWY_ATTR {
     const int64_t piece = i % pieces;
     TransformKernel(run, 0, i / pieces, s.c * piece / pieces, s.c * (piece + 1) / pieces, u);
   });
   pool.For(p.own, [&](int64_t part) HWY_ATTR {
-    float* v = u + kMatrices * (p.kernel_step + part * (p.in_step + p.out_step));
+    float* v = workspace + kMatrices * (p.kernel_step + part * (p.in_step + p.out_step));
     float* m = v + kMatrices * p.in_step;
     for (int64_t b = p.tile_blocks * part / p.own; b < p.tile_blocks * (part + 1) / p.own; ++b) {
       const int64_t first = b * p.tile_block, last = std::min(p.tiles, first + p.tile_block);
@@ -212,8 +213,7 @@ void RunShared(ThreadPool& pool, const Run& run, float* workspace) {
   const WinogradPlan& p = *run.p;
   const int64_t panels = p.channel_block / kPanel, pieces = Tasks(Ceil(s.c, 16), 16 * kPanel * kMatrices);
   const int64_t splits = std::min<int64_t>(panels, 4);
-  float* u = workspace;
-  float* v = u + kMatrices * p.kernel_step;
+  float* v = workspace + kMatrices * p.kernel_step;
   float* m = v + kMatrices * p.in_step;
   int64_t has_tiles = -1, has_channels = -1;
   for (int64_t b = 0; b < p.tile_blocks * p.channel_blocks; ++b) {
@@ -221,7 +221,8 @@ void RunShared(ThreadPool& pool, const Run& run, float* workspace) {
     const int64_t kb = p.channels_outer ? b / p.tile_blocks : b % p.channel_blocks;
     const int64_t first = tb * p.tile_block, tiles = std::min(p.tiles - first, p.tile_block), k0 = kb * p.channel_block;
     const int64_t inputs = has_tiles != tb ? Tasks(tiles, s.c * kMatrices) : 0;
-    const int64_t kernels = has_channels != kb ? panels * pieces : 0;
+    const int64_t kernels = has_channels != kb && !run.kept.fresh ? panels * pieces : 0;
+    float* u = run.kept.data != nullptr ? run.kept.data + kb * kMatrices * p.kernel_step : workspace;
     has_tiles = tb, has_channels = kb;
     pool.For(inputs + kernels, [&](int64_t i) HWY_ATTR {
       if (i < inputs) {
@@ -247,10 +248,10 @@ void RunShared(ThreadPool& pool, const Run& run, float* workspace) {
 }
 
 void Forward(ThreadPool& pool, const ConvShape& s, const WinogradPlan& p, const float* x, const float* w,
-             bool exchanged, const Epilogue& epilogue, float* y, float* workspace) {
+             bool exchanged, const Epilogue& epilogue, float* y, float* workspace, const Kept& kept) {
   if (p.tiles == 0) return;
   std::memset(workspace, 0, sizeof(float) * static_cast<size_t>(p.zeros));
-  const Run run = {&s, &p, {x, s.h, s.w, s.c, s.pad_top, s.pad_left, workspace}, w, exchanged, &epilogue, y};
+  const Run run = {&s, &p, {x, s.h, s.w, s.c, s.pad_top, s.pad_left, workspace}, w, exchanged, &epilogue, y, kept};
   (p.own > 0 ? RunOwn : RunShared)(pool, run, workspace + p.zeros);
 }
 
@@ -372,27 +373,34 @@ bool WinogradCan(const ConvShape& s) {
          s.groups == 1;
 }
 
-bool WinogradPays(const ConvShape& s) { return WinogradCan(s) && WinogradWins(s) && PlanForward(s).floats <= kBudget; }
+bool WinogradPays(const ConvShape& s, bool kept) {
+  return WinogradCan(s) && WinogradWins(s, kept) && PlanForward(s).floats <= kBudget;
+}
 bool WinogradGradInputPays(const ConvShape& s) { return WinogradPays(Reversed(s)); }
 bool WinogradGradKernelPays(const ConvShape& s) {
-  return WinogradCan(s) && WinogradWins(s) && PlanGradKernel(s).floats <= kBudget;
+  return WinogradCan(s) && WinogradWins(s, false) && PlanGradKernel(s).floats <= kBudget;
 }
 
 size_t WinogradWorkspace(const ConvShape& s) { return static_cast<size_t>(PlanForward(s).floats); }
 size_t WinogradGradInputWorkspace(const ConvShape& s) { return WinogradWorkspace(Reversed(s)); }
 size_t WinogradGradKernelWorkspace(const ConvShape& s) { return static_cast<size_t>(PlanGradKernel(s).floats); }
 
+size_t WinogradKept(const ConvShape& s) {
+  const WinogradPlan p = PlanForward(s);
+  return static_cast<size_t>(kMatrices * p.channel_blocks * p.kernel_step);
+}
+
 void WinogradConv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const Epilogue& epilogue,
-                    float* y, float* workspace) {
+                    float* y, float* workspace, const Kept& kept) {
   ChosenTargets();
-  HWY_DYNAMIC_DISPATCH(Forward)(pool, s, PlanForward(s), x, w, false, epilogue, y, workspace);
+  HWY_DYNAMIC_DISPATCH(Forward)(pool, s, PlanForward(s), x, w, false, epilogue, y, workspace, kept);
 }
 
 void WinogradGradInput(ThreadPool& pool, const ConvShape& s, const float* dy, const float* w, float* dx,
                        float* workspace) {
   ChosenTargets();
   const ConvShape r = Reversed(s);
-  HWY_DYNAMIC_DISPATCH(Forward)(pool, r, PlanForward(r), dy, w, true, {}, dx, workspace);
+  HWY_DYNAMIC_DISPATCH(Forward)(pool, r, PlanForward(r), dy, w, true, {}, dx, workspace, {});
 }
 
 void WinogradGradKernel(ThreadPool& pool, const ConvShape& s, const float* x, const float* dy, float* dw,

@@ -18,8 +18,8 @@ namespace ingot::cpu {
 // Whether the algorithm can do it: 3x3, stride, dilation and groups 1.
 bool WinogradCan(const ConvShape& s);
 
-// Whether it is also expected to be faster.
-bool WinogradPays(const ConvShape& s);
+// Whether it is also expected to be faster; `kept`: with the transformed kernel at hand.
+bool WinogradPays(const ConvShape& s, bool kept = false);
 bool WinogradGradInputPays(const ConvShape& s);
 bool WinogradGradKernelPays(const ConvShape& s);
 
@@ -28,8 +28,9 @@ size_t WinogradWorkspace(const ConvShape& s);
 size_t WinogradGradInputWorkspace(const ConvShape& s);
 size_t WinogradGradKernelWorkspace(const ConvShape& s);
 
+size_t WinogradKept(const ConvShape& s);
 void WinogradConv2D(ThreadPool& pool, const ConvShape& s, const float* x, const float* w, const Epilogue& epilogue,
-                    float* y, float* workspace);
+                    float* y, float* workspace, const Kept& kept = {});
 void WinogradGradInput(ThreadPool& pool, const ConvShape& s, const float* dy, const float* w, float* dx,
                        float* workspace);
 void WinogradGradKernel(ThreadPool& pool, const ConvShape& s, const float* x, const float* dy, float* dw,

@@ -121,12 +121,13 @@ inline WinogradPlan PlanGradKernel(const ConvShape& s) {
 
 // Whether it is faster than 9 multiply-adds for each pixel and pair of channels. Of 36 for each tile, four tiles cost
 // as much as nine pixels; to transform a float costs as much as 32 multiply-adds. Thus, for each pair of channels, a
-// tile counts as 1 + 32 / C + 32 / K of them, and the kernel as 32. Tiles that hang over the border count like all.
+// tile counts as 1 + 32 / C + 32 / K of them, and the kernel as 32; as 14 where it was transformed before and is only
+// read, four times as large as it was. Tiles that hang over the border count like all.
 // Measured on two Zen 5 cores; wherever both ways are within a fifth of each other the rule may choose either.
-inline bool WinogradWins(const ConvShape& s) {
+inline bool WinogradWins(const ConvShape& s, bool kept) {
   const auto c = static_cast<double>(s.c), k = static_cast<double>(s.k);
   const auto tiles = static_cast<double>(PlanTiles(s).tiles), pixels = static_cast<double>(s.n * s.oh * s.ow);
-  return 4 * (tiles * (1 + 32 / c + 32 / k) + 32) < pixels;
+  return 4 * (tiles * (1 + 32 / c + 32 / k) + (kept ? 14 : 32)) < pixels;
 }
 
 }  // namespace ingot::cpu

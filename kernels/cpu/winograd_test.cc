@@ -110,6 +110,15 @@ std::vector<Floats> RunAll(const ConvShape& s, ThreadPool& pool, const Floats& x
     e.residual_last = !relu;
   }
   WinogradConv2D(pool, s, xs.data(), ws.data(), e, y.data(), wy.data());
+  // With what is kept of w: when it is made, and when w is no longer looked at.
+  Buffer kept(static_cast<int64_t>(WinogradKept(s)), offset);
+  for (const bool fresh : {false, true}) {
+    Buffer again(residual.empty() ? Floats(At(OutputSize(s))) : residual, offset);
+    if (!residual.empty()) e.residual = again.data();
+    WinogradConv2D(pool, s, xs.data(), fresh ? nullptr : ws.data(), e, again.data(), wy.data(), {kept.data(), fresh});
+    EXPECT_TRUE(testing::SameBits(std::vector<Floats>{again.values()}, {y.values()})) << (fresh ? "kept" : "made");
+    EXPECT_TRUE(kept.Whole() && again.Whole());
+  }
   WinogradGradInput(pool, s, dys.data(), ws.data(), dx.data(), wx.data());
   WinogradGradKernel(pool, s, xs.data(), dys.data(), dw.data(), ww.data());
   for (const Buffer* b : {&xs, &ws, &bs, &dys, &y, &dx, &dw, &wy, &wx, &ww, &scales}) EXPECT_TRUE(b->Whole());
