@@ -17,6 +17,15 @@ std::string Shown(const Json& value) {
   return text;
 }
 
+// An object of Keras's by its class, which says more than the beginning of its JSON.
+std::string ShownByClass(const Json& value) {
+  if (!value.is_object() || !value.contains("class_name") || !value["class_name"].is_string()) return Shown(value);
+  std::string name = value["class_name"].get<std::string>();
+  if (name == "function" && value.contains("config") && value["config"].is_string())
+    name = value["config"].get<std::string>();
+  return name.size() > 60 ? name.substr(0, 57) + "..." : name;
+}
+
 bool AsInt(const Json& value, int64_t& v) {
   if (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t{INT64_MAX}) return false;
   if (value.is_number_integer()) return v = value.get<int64_t>(), true;
@@ -106,7 +115,9 @@ void Fields::finite(const char* key, double v) const {
 void Fields::null(const char* key) {
   if (!reading()) return void((*out_)[key] = nullptr);
   seen(key);
-  if (has(key)) fail(key, "null: ingot does not support this option");
+  if (has(key))
+    Fail(where_, ": '", key, "' is ", ShownByClass(*in_->find(key)),
+         ", which ingot does not support; save the model without it");
 }
 
 const Json& Fields::raw(const char* key) {
@@ -285,7 +296,7 @@ void Fields::Finish() {
   if (!reading()) return;
   for (const auto& [key, value] : in_->items())
     if (!value.is_null() && std::find(seen_.begin(), seen_.end(), key) == seen_.end())
-      Fail(where_, ": option '", key, "' = ", Shown(value), " is not supported");
+      Fail(where_, ": option '", key, "' = ", ShownByClass(value), " is not supported; save the model without it");
 }
 
 }  // namespace ingot

@@ -34,7 +34,10 @@ bool Matches::Fits(const std::string& wanted, const Shape& shape, const StoredTe
 }
 
 void Matches::Differs(const std::string& wanted, const std::string& expected, const StoredTensor& found) {
-  differ_.push_back(Text(wanted, ": the model has ", expected, ", the file ", found.shape, " (", found.name, ")"));
+  const std::string name = wanted == found.name || wanted.ends_with(" at " + found.name)
+                               ? ""
+                               : " (" + found.name + ")";  // said once is enough
+  differ_.push_back(Text(wanted, ": the model has ", expected, ", the file ", found.shape, name));
 }
 
 void Matches::AddWeight(const std::string& wanted, size_t variable, const Checkpoint& into, const StoredTensor* found) {

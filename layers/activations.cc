@@ -139,7 +139,9 @@ Value Glu(Graph& g, Value x) {
 void Activation::Check(const std::string& where) const {
   if (custom_ || name_.empty() || FindSimple(name_)) return;
   if (std::find(std::begin(kComposed), std::end(kComposed), name_) != std::end(kComposed)) return;
-  Fail(where, ": activation '", name_, "' is not known; use one of Keras's, or add it to custom objects");
+  std::string known;
+  for (const std::string& name : ActivationNames()) known += (known.empty() ? "" : ", ") + name;
+  Fail(where, ": activation '", name_, "' is not known; there are ", known, ", and what CustomObjects holds");
 }
 
 Shape Activation::Out(const Shape& in, const std::string& where) const {

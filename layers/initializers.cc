@@ -250,7 +250,10 @@ std::function<void(float*, const Stream&)> Initializer::function(const Shape& sh
     return [self, shape, seeded, scaled](float* v, const Stream& s) {
       FillScaled(v, shape, seeded(self, s), scaled->scale, scaled->mode, scaled->distribution);
     };
-  Fail("initializer '", c, "' is not known; add it to custom objects, or use one of Keras's, as glorot_uniform");
+  std::string known;
+  for (const std::string& name : InitializerNames()) known += (known.empty() ? "" : ", ") + name;
+  Fail("initializer '", c, "' is not known; there are ", known,
+       ", the same in Keras's other spelling (glorot_uniform), and what CustomObjects holds");
 }
 
 void Initializer::fields(Fields& f) {

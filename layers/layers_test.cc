@@ -146,7 +146,7 @@ TEST(Normalization, Errors) {
   EXPECT_HAS(Refusal(norm, {{6}}), "(5,) was made for another");
   EXPECT_HAS(Refusal("BatchNormalization", R"({"name": "b", "renorm": true})"), "'renorm' is true");
   EXPECT_HAS(Refusal("LayerNormalization", R"({"name": "b", "gamma_constraint": {"class_name": "NonNeg"}})"),
-             "gamma_constraint");
+             "'gamma_constraint' is NonNeg, which ingot does not support; save the model without it");
 }
 
 TEST(Normalization, AdaptTakesMomentsOfTheData) {

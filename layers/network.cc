@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "ingot/core/plural.h"
 #include "ingot/layers/core.h"
 
 namespace ingot {
@@ -226,7 +227,7 @@ TensorSpecs Network::build(const TensorSpecs& in) {
     NameLayers();
     Chain(input);
   }
-  if (in.size() != input_specs_.size()) fail("takes ", input_specs_.size(), " inputs, ", in.size(), " came");
+  if (in.size() != input_specs_.size()) fail("takes ", Counted(input_specs_.size(), "input"), ", ", in.size(), " came");
   for (size_t i = 0; i < in.size(); ++i)
     if (!input_specs_[i].shape.accepts(in[i].shape))
       fail("input ", i, " ('", input_layers_[i].name(), "') has the shape ", in[i].shape, ", the model was built for ",

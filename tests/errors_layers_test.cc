@@ -83,8 +83,12 @@ TEST(Errors, SizesOfLayers) {
 
 TEST(Errors, NamesThatAreNone) {
   ExpectErrors({
-      {"activation", [] { Dense(3, {.activation = "reluu"})(Input({4})); }, {"Dense", "'reluu' is not known"}},
-      {"initializer", [] { Dense(3, {.kernel_initializer = "glorot"})(Input({4})); }, {"'glorot'", "glorot_uniform"}},
+      {"activation",
+       [] { Dense(3, {.activation = "reluu"})(Input({4})); },
+       {"Dense", "'reluu' is not known; there are linear, ", ", relu, "}},
+      {"initializer",
+       [] { Dense(3, {.kernel_initializer = "glorot"})(Input({4})); },
+       {"'glorot'", "glorot_uniform", "HeNormal"}},
       {"regularizer", [] { Dense(3, {.kernel_regularizer = "l3"})(Input({4})); }, {"'l3'", "L1, L2 and L1L2"}},
       {"loss", [] { OfLoss("msee"); }, {"'msee'", "mean_squared_error"}},
       {"metric", [] { Mlp().compile({.loss = "mse", .metrics = {"accurcy"}}); }, {"'accurcy'", "accuracy"}},

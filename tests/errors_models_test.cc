@@ -237,14 +237,14 @@ TEST(Errors, Compile) {
        [] {
          OfLoss({"mse", "mae"});
        },
-       {"1 outputs, 2 losses"}},
+       {"1 output, 2 losses"}},
       {"known only with data",
        [] {
          Model m = Sequential({Dense(3)});
          m.compile({.loss = {"mse", "mae"}});
          m.fit(Ones({4, 2}), Ones({4, 3}));
        },
-       {"1 outputs, 2 losses"}},
+       {"1 output, 2 losses"}},
       {"three losses",
        [] {
          TwoByTwo().compile({.loss = {"mse", "mae", "mse"}});
@@ -377,8 +377,8 @@ TEST(Errors, ACompileThatFailsChangesNothing) {
   Model waits = Sequential({Dense(4)});
   waits.compile({.loss = {"mse", "mse"}});
   const auto fit = [&] { waits.fit(Ones({8, 20}), Ones({8, 4})); };
-  ExpectErrors(
-      {{"at first", fit, {"compile", "2 losses were given"}}, {"again", fit, {"compile", "2 losses were given"}}});
+  ExpectErrors({{"at first", fit, {"compile", "1 output, 2 losses came"}},
+                {"again", fit, {"compile", "1 output, 2 losses came"}}});
 }
 
 }  // namespace

@@ -76,6 +76,20 @@ TEST_F(Resume, WeightsOfEveryFormatGoIntoAModelThatIsThere) {
   }
 }
 
+TEST_F(Resume, WhereAWeightOfAnotherShapeLiesIsSaidOnce) {
+  Sequential({Input({4}), Dense(3, {.name = "price"})}).save(path("o.weights.h5"));
+  Model model = Sequential({Input({4}), Dense(2, {.name = "price"})});
+  try {
+    model.load_weights(path("o.weights.h5"));
+    FAIL() << "nothing was thrown";
+  } catch (const Error& e) {
+    const std::string said = e.what();
+    EXPECT_NE(said.find("price/kernel at layers/dense/vars/0: the model has (4, 2), the file (4, 3)\n"),
+              std::string::npos)
+        << said;
+  }
+}
+
 TEST_F(Resume, AFileWithoutMomentaLeavesNoneBehind) {
   Model fresh = Small();
   Model trained = Small();

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 
+#include "ingot/core/plural.h"
 #include "ingot/train/check.h"
 #include "ingot/train/trainer.h"
 
@@ -12,16 +13,16 @@ namespace ingot {
 
 void CheckCompile(const CompileOptions& options, const Network& network) {
   const size_t outputs = network.outputs().size();
-  const std::string where = "compile: model '" + network.name + "' has " + std::to_string(outputs) + " outputs, ";
+  const std::string where = "compile: model '" + network.name + "' has " + Counted(outputs, "output") + ", ";
   if (options.loss.empty()) Fail("compile: model '", network.name, "' has no loss; set .loss, as in .loss = \"mse\"");
   for (size_t i = 0; i < options.loss.size(); ++i)
     if (!options.loss[i]) Fail(where, "loss ", i, " of those given is empty; each output needs one");
   if (options.loss.size() != outputs && options.loss.size() != 1)
-    Fail(where, options.loss.size(), " losses were given");
+    Fail(where, Counted(options.loss.size(), "loss"), " came");
   if (!options.loss_weights.empty() && options.loss_weights.size() != outputs)
-    Fail(where, options.loss_weights.size(), " loss_weights were given");
+    Fail(where, "loss_weights holds ", options.loss_weights.size());
   if (!options.output_metrics.empty() && options.output_metrics.size() != outputs)
-    Fail(where, options.output_metrics.size(), " output_metrics were given");
+    Fail(where, "output_metrics holds ", options.output_metrics.size());
   for (size_t i = 0; i < options.loss_weights.size(); ++i)
     if (!std::isfinite(options.loss_weights[i]))
       Fail("compile: loss_weights[", i, "] is ", options.loss_weights[i], ", a finite number was expected");

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "ingot/core/plural.h"
 #include "ingot/train/trainer.h"
 
 namespace ingot {
@@ -143,7 +144,8 @@ History HistoryFrom(Reader& saved) {
     history.history.push_back({item[0].get<std::string>(), NumbersFrom(item[1], Text(kWhere, ", history"))});
     if (history.epoch.empty() || history.history.back().second.size() != history.epoch.size())
       Fail(kWhere, ": the file's history of '", history.history.back().first, "' has ",
-           history.history.back().second.size(), " values for ", history.epoch.size(), " epochs; it is damaged");
+           Counted(history.history.back().second.size(), "value"), " for ", Counted(history.epoch.size(), "epoch"),
+           "; it is damaged");
   }
   const StoredTensor& losses = saved.Tensor();
   if (losses.type != StoredType::kFloat64) Fail(kWhere, ": batch_loss holds ", Name(losses.type), ", float64 is meant");

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ingot/core/plural.h"
 #include "ingot/optim/update_plan.h"
 #include "ingot/train/trainer.h"
 
@@ -55,7 +56,7 @@ class Writer {
   void Forward() {
     const TensorSpecs& declared = model_.network->inputs();
     if (p_.x.size() != declared.size())
-      Fail("model '", model_.network->name, "' takes ", declared.size(), " inputs, ", p_.x.size(), " came");
+      Fail("model '", model_.network->name, "' takes ", Counted(declared.size(), "input"), ", ", p_.x.size(), " came");
     TensorSpecs specs = p_.x;
     for (size_t i = 0; i < specs.size(); ++i) {
       // Keras adds an axis to rows of single numbers.
@@ -72,8 +73,8 @@ class Writer {
 
   void Cotangents() {
     if (p_.y.size() != p_.out.size())
-      Fail("vjp: model '", model_.network->name, "' has ", p_.out.size(), " outputs, ", p_.y.size(),
-           " cotangents came");
+      Fail("vjp: model '", model_.network->name, "' has ", Counted(p_.out.size(), "output"), ", ",
+           Counted(p_.y.size(), "cotangent"), " came");
     for (size_t i = 0; i < p_.out.size(); ++i) {
       const Value v = p_.out[i];
       if (!(p_.y[i].shape == g_.shape(v)))
@@ -94,7 +95,8 @@ class Writer {
   void Loss() {
     const size_t outputs = p_.out.size();
     if (p_.y.size() != outputs)
-      Fail("model '", model_.network->name, "' has ", outputs, " outputs, ", p_.y.size(), " targets came");
+      Fail("model '", model_.network->name, "' has ", Counted(outputs, "output"), ", ", Counted(p_.y.size(), "target"),
+           " came");
     const int64_t n = p_.x[0].shape[0];
     if (p_.weighted) p_.weight = g_.Input({Shape{n}});
     for (size_t i = 0; i < outputs; ++i)
