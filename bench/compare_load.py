@@ -4,7 +4,8 @@
 
   bench/compare_load.py BUILD [--params 50k|19m|177m ...] [--rounds 5] [--dir DIR] [--json FILE]
 
-Needs a Python with keras, tensorflow, torch, safetensors and h5py; those that are missing are left out, and named.
+Needs a Python with keras, tensorflow, torch, safetensors and h5py. What is missing is left out, and named with its reason:
+then ingot makes the files that Keras and torch would have made. Ends with 1 if nothing at all was measured.
 Every measurement is a process of its own, so that nothing is warm but the page cache; sides take turns in each round.
 Time runs from when a library is imported to when the model is ready, and to the end of the first training step of a
 batch of 32, which is the fair one: what is mapped costs nothing before it is touched. Medians and minima, in ms.
@@ -25,6 +26,7 @@ PEERS = {
     "keras-h5": "keras.h5", "keras-v3": "keras.keras", "keras-weights": "keras.weights.h5", "h5py": "keras.h5",
 }
 WITH_STATE = ["torch", "torch-mmap", "keras-v3", "keras-weights"]  # keras-h5 cannot go on training (see docs)
+LEFT_OUT = {}  # side: why
 now = time.perf_counter
 
 
@@ -54,6 +56,17 @@ def torch_step(model, optimizer):
     x, y = batch()
     torch.nn.CrossEntropyLoss()(model(torch.from_numpy(x)), torch.from_numpy(y)).backward()
     optimizer.step()
+
+
+def make_ingot(build, folder, params, absent):
+    """Those of the files that nobody else could make: of the same MLP, trained for a step with Adam."""
+    mine = {"m.ingot": ".ingot", "keras.keras": ".keras", "keras.h5": ".h5", "m.safetensors": ".safetensors"}
+    mine = {name: extension for name, extension in mine.items() if name in absent}
+    subprocess.run([f"{build}/ingot", "bench", "load", "--params", params, "--formats", ",".join(mine.values()),
+                    "--dir", folder, "--repeat", "1", "--json"], check=True, capture_output=True)
+    for name, extension in mine.items():
+        os.rename(f"{folder}/mlp-{params}{extension}", f"{folder}/{name}")
+    return list(mine)
 
 
 def make_keras(folder, widths):
@@ -165,15 +178,19 @@ def run_child(*args):
     for line in done.stdout.splitlines():
         if line.startswith("RESULT "):
             return json.loads(line[7:])
-    print(f"  {args[0]}: left out: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}", file=sys.stderr)
+    reason = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode} and said nothing"])[-1]
+    LEFT_OUT.setdefault(args[0], reason)
     return None
 
 
 def run_ingot(build, file, mode, *more):
     """From a fresh process: when the model is loaded, and the end of its first step."""
     done = subprocess.run([f"{build}/ingot", "bench", "load", "--file", file, "--mode", mode, *more],
-                          capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+                          capture_output=True, text=True)
+    if done.returncode == 0:
+        return json.loads(done.stdout)
+    LEFT_OUT.setdefault(f"ingot, {os.path.basename(file)}, {mode}", done.stderr.strip())
+    return None
 
 
 def dd_ms(folder, size):
@@ -196,13 +213,19 @@ def compare(build, params, rounds, folder):
     saves = {}
     for maker in ("make-keras", "make-torch"):
         saves.update(run_child(maker, folder, params) or {})
-    ingot_files = {}
+    ingot_files = ["m.ingot", "keras.keras", "keras.h5"]
     if "keras.keras" in saves:
-        ingot_files = {"keras.keras": "keras.keras", "keras.h5": "keras.h5"}
         subprocess.run([f"{build}/ingot", "convert", f"{folder}/keras.keras", f"{folder}/m.ingot"], check=True,
                        capture_output=True)
-        ingot_files = {"m.ingot": "m.ingot", **ingot_files}
-    names = [n for n in PEERS if PEERS[n] in saves]
+    absent = [f for f in ingot_files if "keras.keras" not in saves] + [f for f in ["m.safetensors"] if f not in saves]
+    if absent:
+        print(f"(made by ingot: {', '.join(make_ingot(build, folder, params, absent))})\n")
+    # Of Keras's own readers and torch's, those whose library is there; what reads plain arrays reads ingot's as well.
+    names = [n for n in PEERS if PEERS[n] in saves or n in ("h5py", "safetensors-numpy")]
+    for name in PEERS:
+        if name not in names:
+            maker = "make-keras" if name.startswith("keras") else "make-torch"
+            LEFT_OUT.setdefault(name, LEFT_OUT.get(maker, f"{PEERS[name]} was not made"))
     sides = [(f"ingot, {file}, {mode}", lambda f=file, m=mode: run_ingot(build, f"{folder}/{f}", m))
              for file in ingot_files for mode in ("map", "read")]
     sides += [(name, lambda n=name: run_child(n, folder, params)) for name in names]
@@ -215,19 +238,23 @@ def compare(build, params, rounds, folder):
             result = run()
             if result:
                 results[name].append(result)
-        if ingot_files:
-            saved.append(run_ingot(build, f"{folder}/m.ingot", "map", "--save", f"{folder}/copy.ingot")["save_ms"])
-            dd.append(dd_ms(folder, os.path.getsize(f"{folder}/copy.ingot")))
+        result = run_ingot(build, f"{folder}/m.ingot", "map", "--save", f"{folder}/copy.ingot")
+        if not result:
+            continue
+        saved.append(result["save_ms"])
+        dd.append(dd_ms(folder, os.path.getsize(f"{folder}/copy.ingot")))
     print("| | load, ms | again in the same process, ms | to the end of the first step, ms |")
     print("|---|---:|---:|---:|")
     for name, values in results.items():
+        if not values:
+            continue
         note = "" if "ingot" in name or name in WITH_STATE or not values else (
             " (weights alone)" if values[0]["first_step_ms"] else "")
         print(f"| {name}{note} | {text_of([v['load_ms'] for v in values])} | "
               f"{text_of([v.get('load_again_ms') for v in values])} | "
               f"{text_of([v['first_step_ms'] for v in values])} |")
-    print(f"\nSaving, ms: ingot {text_of(saved)}, dd of as many bytes {text_of(dd)}; once each: " +
-          ", ".join(f"{name} {ms:.0f}" for name, ms in saves.items()))
+    print(f"\nSaving, ms: ingot {text_of(saved)}, dd of as many bytes {text_of(dd)}" +
+          ("; once each: " + ", ".join(f"{name} {ms:.0f}" for name, ms in saves.items()) if saves else ""))
 
     def best(names, key):
         values = [statistics.median([v[key] for v in results[n]]) for n in names if results.get(n)]
@@ -241,7 +268,8 @@ def compare(build, params, rounds, folder):
     if read and h5py:
         print(f"The same .h5 file: h5py's plain reads take {h5py / read:.1f} times as long as ingot's reading, "
               f"{h5py / mapped:.0f} times as long as its mapping.")
-    return {"params": params, "results": results, "save_ms": saved, "dd_ms": dd, "peer_save_ms": saves}
+    return {"params": params, "results": results, "left_out": LEFT_OUT, "save_ms": saved, "dd_ms": dd,
+            "peer_save_ms": saves}
 
 
 def main():
@@ -254,13 +282,20 @@ def main():
     parser.add_argument("--dir", help="where the files go (17 GB for the largest); a temporary folder otherwise")
     parser.add_argument("--json", help="all figures, as JSON")
     options = parser.parse_args()
+    if not os.access(f"{options.build}/ingot", os.X_OK):
+        parser.error(f"there is no {options.build}/ingot; build it first")
     everything = []
     for params in options.params:
         with tempfile.TemporaryDirectory(dir=options.dir) as folder:
             everything.append(compare(options.build, params, options.rounds, folder))
+    for name, reason in LEFT_OUT.items():
+        print(f"left out: {name}: {reason}", file=sys.stderr)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(everything, file)
+    if not any(values for one in everything for values in one["results"].values()):
+        print("nothing was measured", file=sys.stderr)
+        return 1
     return 0
 
 
