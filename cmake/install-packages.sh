@@ -1,15 +1,35 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs what building ingot needs, on Debian 12 or Ubuntu 24.04 and their kin. Does nothing where all is there.
+# Installs what building ingot needs, on Debian 12 or Ubuntu 24.04 and their kin, and the packages named. Does nothing
+# where all is there. Where there is no apt, looks for what is needed, and fails with a list of what is not found.
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config libhwy-dev nlohmann-json3-dev libcli11-dev zlib1g-dev libhdf5-dev
           libpng-dev libjpeg-dev libgtest-dev libbenchmark-dev)
 
+# What of it is not there, by Debian's names; what the build does without is not asked for.
+not_found() {
+  command -v cmake >/dev/null || echo cmake
+  command -v ninja >/dev/null || command -v ninja-build >/dev/null || echo ninja-build
+  [ -n "${CXX:-}" ] || command -v g++ >/dev/null || command -v clang++ >/dev/null || echo "g++ (or clang++)"
+  local pkg_config
+  pkg_config=$(command -v "${PKG_CONFIG:-pkg-config}" || command -v pkgconf) || { echo pkg-config; return; }
+  "$pkg_config" --exists libhwy || echo libhwy-dev
+  "$pkg_config" --exists nlohmann_json || echo nlohmann-json3-dev
+  "$pkg_config" --exists CLI11 || echo libcli11-dev
+  "$pkg_config" --exists zlib || echo zlib1g-dev
+  "$pkg_config" --exists gtest || echo libgtest-dev
+}
+
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
-  echo "ingot needs these packages (Debian's names), and this system has no apt to install them with:" >&2
-  printf '  %s\n' "${packages[@]}" >&2
-  echo "Install them in your system's way, then run: cmake -S . -B build -G Ninja && cmake --build build" >&2
+  absent=$(not_found)
+  [ -z "$absent" ] && exit 0
+  {
+    echo "ingot: this system has no apt to install packages with, and these were not found (Debian's names):"
+    # shellcheck disable=SC2001  # each line is indented
+    sed 's/^/  /' <<<"$absent"
+    echo "Install them in your system's way, and run this again; where pkg-config does not look, PKG_CONFIG_PATH says."
+  } >&2
   exit 1
 fi
 
@@ -25,5 +45,15 @@ if [ "$(id -u)" -ne 0 ]; then
   sudo=(sudo)
 fi
 echo "Installing: ${missing[*]}"
-"${sudo[@]}" apt-get update -qq
-DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+quietly() {  # COMMAND...: what it prints is shown if it fails
+  "$@" >"$log" 2>&1 && return
+  local status=$?
+  cat "$log" >&2
+  echo "ingot: failed: $*" >&2
+  exit "$status"
+}
+quietly "${sudo[@]}" apt-get update -qq
+quietly "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Use-Pty=0 \
+  --no-install-recommends "${missing[@]}"
