@@ -10,6 +10,7 @@
 
 #include "ingot/cli/commands.h"
 #include "ingot/core/memory.h"
+#include "ingot/core/plural.h"
 #include "ingot/ingot.h"
 
 namespace ingot {
@@ -58,15 +59,16 @@ void RunCreate(const CreateOptions& o) {
         o.fit ? "true" : "false", o.alive, o.models, first, last, growth);
   else
     std::printf(
-        "%d models made and compiled%s, %d alive: %.4f ms each over the first tenth, %.4f over the last; %.2f MB more "
+        "%s made and compiled%s, %d alive: %.4f ms each over the first tenth, %.4f over the last; %.2f MB more "
         "resident\n",
-        o.models, o.fit ? " and trained for a step" : "", o.alive, first, last, growth);
+        Counted(static_cast<size_t>(o.models), "model").c_str(), o.fit ? " and trained for a step" : "", o.alive, first,
+        last, growth);
 }
 
 }  // namespace
 
 void AddBench(CLI::App& app) {
-  CLI::App* bench = app.add_subcommand("bench", "time parts of ingot");
+  CLI::App* bench = app.add_subcommand("bench", "time parts of ingot: create, load, step, predict");
   bench->require_subcommand(1);
   auto o = std::make_shared<CreateOptions>();
   CLI::App* create =

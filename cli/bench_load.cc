@@ -122,12 +122,26 @@ void Print(const Options& o, const Json& row) {
   if (o.json) {
     std::printf("%s\n", row.dump().c_str());
   } else {
-    const auto number = [&](const char* key) { return row.contains(key) ? row[key].get<double>() : 0; };
-    std::printf("%-5s %-12s %-5s %-5s %8.1f %9.3f %9.3f %12.1f %10.1f %11.1f %9.1f\n",
-                row["params"].get<std::string>().c_str(), row["format"].get<std::string>().c_str(),
-                row["mode"].get<std::string>().c_str(), row["cold"].get<bool>() ? "cold" : "warm", number("file_mb"),
-                number("load_ms"), number("load_again_ms"), number("first_predict_ms"), number("first_step_ms"),
-                number("resident_mb"), number("save_ms"));
+    std::printf("%-5s %-12s %-5s %-5s", row["params"].get<std::string>().c_str(),
+                row["format"].get<std::string>().c_str(), row["mode"].get<std::string>().c_str(),
+                row["cold"].get<bool>() ? "cold" : "warm");
+    struct Column {
+      const char* key;
+      int width, digits;
+    };
+    for (const Column& c : {Column{"file_mb", 8, 1},
+                            {"load_ms", 9, 3},
+                            {"load_again_ms", 9, 3},
+                            {"first_predict_ms", 12, 1},
+                            {"first_step_ms", 10, 1},
+                            {"resident_mb", 11, 1},
+                            {"save_ms", 9, 1}}) {
+      if (row.contains(c.key))
+        std::printf(" %*.*f", c.width, c.digits, row[c.key].get<double>());
+      else
+        std::printf(" %*s", c.width, "-");  // not run: what is shared cannot be trained
+    }
+    std::printf("\n");
   }
   std::fflush(stdout);
 }
@@ -235,9 +249,9 @@ void Share(const Options& o, const Size& size, int n) {
   if (o.json)
     std::printf("%s\n", row.dump().c_str());
   else
-    std::printf(
-        "%d processes share mlp-%s: %.1f MB proportional in all (weights %.1f MB), load and predict %.1f ms each\n", n,
-        size.name, pss, row["model_mb"].get<double>(), Median(ms));
+    std::printf("%s mlp-%s: %.1f MB proportional in all (weights %.1f MB), load and predict %.1f ms each\n",
+                n == 1 ? "1 process shares" : (std::to_string(n) + " processes share").c_str(), size.name, pss,
+                row["model_mb"].get<double>(), Median(ms));
 }
 
 // One file of any origin, once, in this process: for scripts that let others take turns.

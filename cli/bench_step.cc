@@ -16,6 +16,7 @@
 #include "ingot/cli/commands.h"
 #include "ingot/cli/output.h"
 #include "ingot/core/error.h"
+#include "ingot/core/plural.h"
 #include "ingot/kernels/ceilings.h"
 #include "ingot/train/profile.h"
 #include "ingot/train/trainer.h"
@@ -102,9 +103,9 @@ void Measure(const Options& o, bool training) {
                             .dump()
                             .c_str());
   else
-    std::printf("%s, batch %d, %d threads, a %s: median %.4f ms, least %.4f ms; %.1f GFLOP/s, %.1f %% of %.0f\n",
-                o.model.c_str(), o.batch, pool.threads(), training ? "step of training" : "prediction", median, least,
-                gflops, 100 * gflops / peak, peak);
+    std::printf("%s, batch %d, %s, a %s: median %.4f ms, least %.4f ms; %.1f GFLOP/s, %.1f %% of %.0f\n",
+                o.model.c_str(), o.batch, Counted(static_cast<size_t>(pool.threads()), "thread").c_str(),
+                training ? "step of training" : "prediction", median, least, gflops, 100 * gflops / peak, peak);
 }
 
 }  // namespace
@@ -115,7 +116,7 @@ void AddBenchStep(CLI::App& bench) {
     CLI::App* command = training ? bench.add_subcommand("step", "one step of training: forward, backward, update")
                                  : bench.add_subcommand("predict", "one prediction");
     command->add_option("--model", o->model, "which")->capture_default_str()->check(CLI::IsMember(BenchModelNames()));
-    command->add_option("--batch", o->batch, "rows")->capture_default_str()->check(CLI::Range(1, 65536));
+    AddBatch(*command, "--batch", o->batch, "rows");
     command->add_option("--threads", o->threads, "threads; 0: one for each core")
         ->capture_default_str()
         ->check(CLI::Range(0, 1024));

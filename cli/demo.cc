@@ -10,6 +10,7 @@
 #include "ingot/cli/commands.h"
 #include "ingot/cli/output.h"
 #include "ingot/core/memory.h"
+#include "ingot/core/plural.h"
 #include "ingot/ingot.h"
 
 namespace ingot {
@@ -69,8 +70,8 @@ void RunDemo(const Options& o) {
                                                  .stop_on_interrupt = true});
   const double train_ms = Ms(training);
   const Logs before = model.evaluate(data.test, 256);
-  std::printf("\nTrained %zu epochs in %.1f s; accuracy on unseen images %.2f %%\n", history.epoch.size(),
-              train_ms / 1e3, 100 * before["accuracy"]);
+  std::printf("\nTrained %s in %.1f s; accuracy on unseen images %.2f %%\n",
+              Counted(history.epoch.size(), "epoch").c_str(), train_ms / 1e3, 100 * before["accuracy"]);
 
   const auto saving = Clock::now();
   model.save(o.out);
@@ -103,8 +104,10 @@ void AddDemo(CLI::App& app) {
   demo->add_option("--rows", o->rows, "digits to draw for training")
       ->capture_default_str()
       ->check(CLI::Range(1, 10000000));
-  demo->add_option("--epochs", o->epochs)->capture_default_str()->check(CLI::Range(1, 1000));
-  demo->add_option("--batch", o->batch)->capture_default_str()->check(CLI::Range(1, 65536));
+  demo->add_option("--epochs", o->epochs, "how often over all of them")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  AddBatch(*demo, "--batch-size", o->batch, "rows of a step");
   // CLI11 would take -1 for the largest number of 64 bits.
   demo->add_option("--seed", o->seed, "0 or more; the same seed gives the same run")
       ->capture_default_str()

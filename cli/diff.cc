@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // `ingot diff`: where two files differ, tensor by tensor. Two models, of whatever formats, are compared by the names of
-// their weights and slots; where one of them is none that ingot can build, by the names that the files use.
+// their weights and slots. Weights alone are loaded into the model of the other file first, whose names and layouts
+// they then have. Where no model can be built, the names are those that the files use.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -10,9 +12,11 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "ingot/cli/commands.h"
 #include "ingot/cli/output.h"
+#include "ingot/core/plural.h"
 #include "ingot/ingot.h"
 #include "ingot/io/contents.h"
 #include "ingot/io/named_weights.h"
@@ -27,17 +31,49 @@ struct Options {
   bool exact() const { return rtol == 0 && atol == 0; }
 };
 
-// The model of a file, if it holds one that can be built.
-std::optional<Checkpoint> CheckpointIn(const std::string& path) {
-  if (!FormatOf(path).read) return std::nullopt;
+bool HoldsWeightsAlone(const std::string& path) { return !FormatOf(path).read; }
+
+void Complete(Checkpoint& c) {
+  c.FillSlots();
+  if (c.optimizer && !c.slots) c.PlaceSlots();  // not trained yet: as they begin
+}
+
+// The model of a file, if it holds one that can be built; else, why it cannot.
+std::optional<Checkpoint> CheckpointIn(const std::string& path, std::string& why) {
+  if (HoldsWeightsAlone(path)) return std::nullopt;
   try {
     Checkpoint c = FormatOf(path).read(path, {});
-    c.FillSlots();
-    if (c.optimizer && !c.slots) c.PlaceSlots();  // not trained yet: as they begin
+    Complete(c);
     return c;
-  } catch (const Error&) {
+  } catch (const Error& e) {
+    why = Text("\n  the model in ", path, " cannot be built: ", e.what());
     return std::nullopt;
   }
+}
+
+// What a file of weights alone holds, in the model of the other file. State of an optimizer that it lacks is none that
+// differs: then `model` is left without as well.
+std::optional<Checkpoint> WeightsIn(const std::string& path, const std::string& model_path, Checkpoint& model,
+                                    std::string& why) {
+  try {
+    Checkpoint c = FormatOf(model_path).read(model_path, {});
+    c.FillSlots();
+    c.slots = nullptr, c.iterations = 0, c.has_state = false;
+    FormatOf(path).read_weights(path, {}, c);
+    if (!c.has_state)
+      for (Checkpoint* one : {&c, &model}) one->optimizer = nullptr, one->slots = nullptr, one->iterations = 0;
+    Complete(c);
+    return c;
+  } catch (const Error& e) {
+    why = Text("\n  ", e.what());
+    return std::nullopt;
+  }
+}
+
+bool ShareNames(const std::vector<StoredTensor>& a, const std::vector<StoredTensor>& b) {
+  std::set<std::string> names;
+  for (const StoredTensor& t : a) names.insert(t.name);
+  return std::any_of(b.begin(), b.end(), [&](const StoredTensor& t) { return names.contains(t.name); });
 }
 
 double Rate(const Checkpoint& c) {
@@ -126,8 +162,10 @@ class Difference {
 void Diff(const Options& o) {
   Difference difference(o);
   const Contents in_a = ReadContents(o.a), in_b = ReadContents(o.b);
-  const std::optional<Checkpoint> a = CheckpointIn(o.a), b = a ? CheckpointIn(o.b) : std::nullopt;
-  std::string more;
+  std::string why, more;
+  std::optional<Checkpoint> a = CheckpointIn(o.a, why), b = CheckpointIn(o.b, why);
+  if (a && !b && HoldsWeightsAlone(o.b)) b = WeightsIn(o.b, o.a, *a, why);
+  if (b && !a && HoldsWeightsAlone(o.a)) a = WeightsIn(o.a, o.b, *b, why);
   size_t tensors = in_a.tensors.size();
   if (a && b) {
     const auto named = [](const Checkpoint& c) {
@@ -150,10 +188,16 @@ void Diff(const Options& o) {
       more = Text(", optimizer ", name(*a), ", ", a->iterations, " steps");
     }
   } else {
+    if (!in_a.tensors.empty() && !in_b.tensors.empty() && !ShareNames(in_a.tensors, in_b.tensors))
+      Fail(o.a, " and ", o.b, " name no tensor alike ('", in_a.tensors[0].name, "' here, '", in_b.tensors[0].name,
+           "' there), so there is nothing to compare",
+           why.empty() ? "; compare with a file that holds the model" : why);
     difference.Tensors(in_a.tensors, in_b.tensors);
   }
-  if (difference.count()) Fail(o.a, " and ", o.b, " differ in ", difference.count(), " places");
-  std::printf("the same%s: %zu tensors%s\n", o.exact() ? "" : " within the tolerance", tensors, more.c_str());
+  if (difference.count())
+    Fail(o.a, " and ", o.b, " differ in ", Counted(static_cast<size_t>(difference.count()), "place"));
+  std::printf("the same%s: %s%s\n", o.exact() ? "" : " within the tolerance", Counted(tensors, "tensor").c_str(),
+              more.c_str());
 }
 
 }  // namespace

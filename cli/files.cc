@@ -12,6 +12,7 @@
 #include "ingot/cli/commands.h"
 #include "ingot/cli/output.h"
 #include "ingot/core/memory.h"
+#include "ingot/core/plural.h"
 #include "ingot/ingot.h"
 #include "ingot/io/contents.h"
 
@@ -42,8 +43,8 @@ std::optional<Model> ModelOf(const Contents& contents, const Options& o, std::st
 void InfoOfTensors(const Contents& contents, const std::string& why, const Options& o) {
   const size_t bytes = contents.file->bytes().size();
   if (o.json) {
-    Json json = {{"file", o.a}, {"bytes", bytes}, {"format", contents.format}};
-    if (!why.empty()) json["not_built"] = why;
+    Json json = {{"file", o.a}, {"bytes", bytes}, {"format", contents.format}, {"model", nullptr}};
+    json["why"] = why.empty() ? "the file holds weights alone" : why;
     if (!contents.optimizer.empty()) json["optimizer"] = contents.optimizer;
     json["tensors"] = Json::array();
     for (const StoredTensor& t : contents.tensors)
@@ -52,7 +53,8 @@ void InfoOfTensors(const Contents& contents, const std::string& why, const Optio
     std::printf("%s\n", Line(json).c_str());
     return;
   }
-  std::printf("%s: %s, %zu tensors\n", o.a.c_str(), HumanBytes(bytes).c_str(), contents.tensors.size());
+  std::printf("%s: %s, %s\n", o.a.c_str(), HumanBytes(bytes).c_str(),
+              Counted(contents.tensors.size(), "tensor").c_str());
   if (!why.empty()) std::printf("Its model cannot be built: %s\n", Printable(why, true).c_str());
   if (!contents.optimizer.empty()) std::printf("Optimizer: %s\n", Printable(contents.optimizer).c_str());
   std::printf("\n");
@@ -70,9 +72,9 @@ void Info(const Options& o) {
   if (!o.json) {
     std::printf("%s: %s\n\n%s\n", o.a.c_str(), HumanBytes(bytes).c_str(), Printable(model.summary(), true).c_str());
     if (model.compiled())
-      std::printf("Optimizer %s, %lld steps done, learning rate %g\n",
+      std::printf("Optimizer %s, %s done, learning rate %g\n",
                   model.compile_options().optimizer.def().class_name().c_str(),
-                  static_cast<long long>(model.iterations()), model.learning_rate());
+                  Counted(static_cast<size_t>(model.iterations()), "step").c_str(), model.learning_rate());
     else if (!why.empty())
       std::printf("Optimizer: %s (not supported)\n%s\n", Printable(contents.optimizer).c_str(),
                   Printable(why, true).c_str());

@@ -75,9 +75,7 @@ void AddLoad(CLI::App& app) {
   report->add_option("--mode", o->mode, "how to load: map (copy-on-write), share (read-only) or read (all of it, now)")
       ->capture_default_str()
       ->check(CLI::IsMember({"map", "share", "read"}));
-  report->add_option("--batch-size", o->batch_size, "of the first prediction and step")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
+  AddBatch(*report, "--batch-size", o->batch_size, "rows of the first prediction and step");
   report->add_flag("--cold", o->cold, "also with the file dropped from memory first, and what that costs");
   report->add_flag("--json", o->json, "as one line of JSON");
   report->callback([o] { Report(*o); });

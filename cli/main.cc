@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <vector>
 
 #include "ingot/cli/commands.h"
 #include "ingot/cli/output.h"
@@ -38,13 +40,37 @@ void SayLost(int) {
   _exit(1);
 }
 
+// A command that is none, or none where one is needed: CLI11 would not say which there are. Empty if all is
+// well.
+std::string WrongCommand(const CLI::App& app, const std::vector<std::string>& words) {
+  const CLI::App* at = &app;
+  std::string of;
+  for (size_t i = 0;; ++i) {
+    const auto commands = at->get_subcommands([](const CLI::App*) { return true; });
+    if (commands.empty() || (i < words.size() && words[i].starts_with("-"))) return "";
+    std::string known;
+    const CLI::App* found = nullptr;
+    for (const CLI::App* command : commands) {
+      known += (known.empty() ? "" : ", ") + command->get_name();
+      if (i < words.size() && command->get_name() == words[i]) found = command;
+    }
+    if (i == words.size())
+      return of.empty() ? "a subcommand is needed; one of: " + known : of + " needs a subcommand; one of: " + known;
+    if (!found) return "no command '" + of + (of.empty() ? "" : " ") + words[i] + "'; one of: " + known;
+    of += (of.empty() ? "" : " ") + words[i];
+    at = found;
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   ingot::OpenStandardStreams();
   std::signal(SIGBUS, SayLost);
   std::signal(SIGXFSZ, SIG_IGN);  // writing past a limit is an Error that says so, not the end
-  CLI::App app{"ingot: define, train, inspect and time small Keras-equivalent models"};
+  CLI::App app{"ingot " INGOT_VERSION ": define, train, inspect and time small Keras-equivalent models", "ingot"};
+  app.formatter(std::make_shared<ingot::HelpFormatter>());
+  app.set_version_flag("--version", "ingot " INGOT_VERSION, "Print the version and exit");
   app.require_subcommand(1);
   ingot::AddDemo(app);
   ingot::AddFiles(app);
@@ -54,24 +80,21 @@ int main(int argc, char** argv) {
   ingot::AddLoad(app);
   ingot::AddMachine(app);
   ingot::AddBench(app);
-  if (argc > 1 && argv[1][0] != '-') {
-    std::string known;
-    bool found = false;
-    for (const CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
-      known += (known.empty() ? "" : ", ") + command->get_name();
-      found = found || command->get_name() == argv[1];
-    }
-    if (!found) {
-      std::fprintf(stderr, "ingot: no command '%s'; one of: %s\n", OneLine(argv[1]).c_str(), known.c_str());
-      return 2;
-    }
+  std::vector<std::string> words(argv + 1, argv + argc);
+  app.add_subcommand("help", "`help COMMAND`: the same as COMMAND --help");
+  if (!words.empty() && words[0] == "help" && (words.size() == 1 || !words[1].starts_with("-"))) {
+    words.erase(words.begin());
+    words.push_back("--help");
   }
+  if (const std::string wrong = WrongCommand(app, words); !wrong.empty()) {
+    std::fprintf(stderr, "ingot: %s\n", OneLine(wrong).c_str());
+    return 2;
+  }
+  std::reverse(words.begin(), words.end());  // as CLI11 takes them
   try {
     try {
-      app.parse(argc, argv);
-    } catch (const CLI::CallForHelp& e) {
-      app.exit(e);
-    } catch (const CLI::CallForAllHelp& e) {
+      app.parse(words);
+    } catch (const CLI::Success& e) {  // --help, --version
       app.exit(e);
     }
     ingot::FlushOutput();

@@ -38,7 +38,7 @@ std::vector<std::string> Joined(std::vector<std::string> a, const std::vector<st
 // With several outputs: out.npy, out_1.npy, ...
 std::string Numbered(const std::string& path, size_t i) {
   if (i == 0) return path;
-  const size_t dot = path.ends_with(".npy") ? path.size() - 4 : path.size();
+  const size_t dot = path.size() - 4;  // it ends in .npy
   return path.substr(0, dot) + "_" + std::to_string(i) + path.substr(dot);
 }
 
@@ -97,7 +97,7 @@ CLI::App* Command(CLI::App& app, const char* name, const char* about, const std:
   CLI::App* command = app.add_subcommand(name, about);
   command->add_option("MODEL", o->model, "a saved model: .ingot, .keras or .h5")->required();
   command->add_option("--x", o->x, "inputs, an .npy file for each")->required();
-  command->add_option("--batch-size", o->batch_size)->capture_default_str()->check(CLI::Range(1, 1 << 24));
+  AddBatch(*command, "--batch-size", o->batch_size, "rows at once");
   return command;
 }
 
@@ -106,7 +106,10 @@ CLI::App* Command(CLI::App& app, const char* name, const char* about, const std:
 void AddModel(CLI::App& app) {
   auto o = std::make_shared<Options>();
   CLI::App* predict = Command(app, "predict", "what a model predicts for inputs", o);
-  predict->add_option("--out", o->out, "where to write it, as .npy")->required()->check(NamesAFile());
+  predict->add_option("--out", o->out, "where to write it, as .npy; a second output goes beside it, as ..._1.npy")
+      ->required()
+      ->check(NamesAFile())
+      ->check(NamesAnNpyFile());
   predict->callback([o] { Predict(*o); });
 
   CLI::App* evaluate = Command(app, "evaluate", "loss and metrics of a compiled model, as JSON", o);
@@ -118,11 +121,15 @@ void AddModel(CLI::App& app) {
                           "JSON, with batch_loss, the running mean behind each batch",
                           o);
   fit->add_option("--y", o->y, "targets, an .npy file for each output")->required();
-  fit->add_option("--epochs", o->epochs)->capture_default_str()->check(CLI::Range(0, 1 << 30));
-  fit->add_flag("--shuffle,!--no-shuffle", o->shuffle, "draw the order of rows anew each epoch (the default)");
+  fit->add_option("--epochs", o->epochs, "how often over all rows")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1 << 30));
+  fit->add_flag("--shuffle,!--no-shuffle", o->shuffle,
+                "draw the order of rows anew each epoch, or not (default: --shuffle)");
   fit->add_option("--validation-split", o->validation_split, "the part of the rows, the last ones, to validate on")
       ->check(NumberFrom(0, 1));
-  fit->add_option("--out", o->out, "where to save the trained model")->check(NamesAFile());
+  fit->add_option("--out", o->out, "where to save the trained model; without --out it is not kept")
+      ->check(NamesAFile());
   fit->add_option("--history", o->history, "where to write the history as JSON, instead of standard output")
       ->check(NamesAFile());
   CLI::Option* board = fit->add_option("--tensorboard", o->tensorboard, "a folder to log to, as TensorBoard reads it")

@@ -56,6 +56,12 @@ CLI::Validator NamesAFile() {
   return CLI::Validator([](std::string& text) { return text.empty() ? "the path is empty; name a file" : ""; }, "FILE");
 }
 
+CLI::Validator NamesAnNpyFile() {
+  return CLI::Validator(
+      [](std::string& text) { return text.ends_with(".npy") ? "" : text + " does not end in .npy, which is written"; },
+      ".npy FILE");
+}
+
 CLI::Validator NumberFrom(double least, double most) {
   return CLI::Validator(
       [least, most](std::string& text) {
@@ -64,6 +70,26 @@ CLI::Validator NumberFrom(double least, double most) {
         return Text("is ", text, ", a number from ", least, " to ", most, " was expected");
       },
       Text("FLOAT in [", least, " - ", most, "]"));
+}
+
+CLI::Option* AddBatch(CLI::App& app, const std::string& shown, int& rows, const std::string& about) {
+  const std::string other = shown == "--batch" ? "--batch-size" : "--batch";
+  return app.add_option(shown + "," + other, rows, about)->capture_default_str()->check(CLI::Range(1, 1 << 24));
+}
+
+std::string HelpFormatter::make_option_name(const CLI::Option* option, bool positional) const {
+  std::string name = CLI::Formatter::make_option_name(option, positional);
+  // A flag's other name turns it off and is shown; but not how CLI11 writes that down.
+  if (const size_t at = name.find("{false}"); at != std::string::npos) return name.erase(at, 7);
+  const std::vector<std::string>& names = option->get_lnames();
+  return !positional && names.size() > 1 ? "--" + names[0] : name;
+}
+
+std::string HelpFormatter::make_option_opts(const CLI::Option* option) const {
+  std::string text = CLI::Formatter::make_option_opts(option);
+  for (const char* type : {" INT:", " UINT:", " FLOAT:", " TEXT:"})  // what follows the colon says more
+    if (text.starts_with(type)) text.erase(1, std::strlen(type) - 1);
+  return text;
 }
 
 void CheckTarget(const std::string& option, const std::string& path, const std::vector<std::string>& inputs) {

@@ -21,7 +21,19 @@ std::string Line(const nlohmann::ordered_json& json);
 
 // Of options: an empty path would be taken for an option that was not given, and CLI::Range takes NaN.
 CLI::Validator NamesAFile();
+CLI::Validator NamesAnNpyFile();
 CLI::Validator NumberFrom(double least, double most);
+
+// How many rows at once: --batch-size or --batch, whichever a caller is used to; --help shows `shown`.
+CLI::Option* AddBatch(CLI::App& app, const std::string& shown, int& rows, const std::string& about);
+
+// --help in plain words: "INT in [1 - 9]", where CLI11 has "INT:INT in [1 - 9]", and one name of an option that has
+// two.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_option_name(const CLI::Option* option, bool positional) const override;
+  std::string make_option_opts(const CLI::Option* option) const override;
+};
 
 // Before hours of work, not behind them: that a file can be made or replaced there, and that it is none of `inputs`.
 void CheckTarget(const std::string& option, const std::string& path, const std::vector<std::string>& inputs = {});

@@ -11,6 +11,7 @@
 #include "ingot/cli/commands.h"
 #include "ingot/cli/output.h"
 #include "ingot/core/memory.h"
+#include "ingot/core/plural.h"
 #include "ingot/train/selftest.h"
 
 namespace ingot {
@@ -47,11 +48,13 @@ void Verify(const Options& o) {
   }
   std::printf("%s: %s\n", o.file.c_str(), report.checksums ? "whole" : "nothing wrong to be seen");
   std::printf("checked: %s\n", report.checked.c_str());
-  std::printf("%zu tensors of %s, a file of %s, in %.3f s (%.2f GB/s)\n", report.tensors,
-              HumanBytes(report.tensor_bytes).c_str(), HumanBytes(report.bytes).c_str(), report.seconds, rate);
+  std::printf("%s of %s, a file of %s, in %.3f s", Counted(report.tensors, "tensor").c_str(),
+              HumanBytes(report.tensor_bytes).c_str(), HumanBytes(report.bytes).c_str(), report.seconds);
+  if (report.bytes >= 1000000) std::printf(" (%.2f GB/s)", rate);  // of less, it is the time to open the file
+  std::printf("\n");
   for (const std::string& warning : report.warnings) std::printf("warning: %s\n", Printable(warning, true).c_str());
   if (!o.run) return;
-  std::printf("self-test: %lld values%s, ", static_cast<long long>(test.values),
+  std::printf("self-test: %lld value%s%s, ", static_cast<long long>(test.values), test.values == 1 ? "" : "s",
               test.gradient ? ", the norm of the gradient among them" : "");
   if (test.identical)
     std::printf("bit-identical\n");
