@@ -47,6 +47,9 @@ struct Checkpoint {
   std::shared_ptr<const FitState> fit;      // null if no fit was under way; .ingot files alone hold it
   // To write: a copy of the weights, laid out as `layout` says. Null: what the variables hold is written.
   std::shared_ptr<Block> copied;
+  // Readers of weights: what matches is loaded, and what does not is left as it is and listed.
+  bool skip_mismatch = false;
+  std::vector<std::string> skipped;
 
   const std::byte* values(const Variable& v) const {
     if (!copied) return reinterpret_cast<const std::byte*>(v.data());

@@ -91,26 +91,39 @@ void ReadLegacyTree(const Hdf5Node& root, Checkpoint& into, const std::string& w
   for (const Layer& layer : into.network->layers())
     if (!LegacyWeights(layer).empty()) layers.push_back(layer);
 
-  // By name where the names are the model's, else in order, as Keras does.
+  // By name where the names are the model's, else in order, as Keras does. To skip what does not match: by name where
+  // any name is the model's, as Keras's by_name does.
   std::map<std::string, const SavedLayer*> by_name;
   for (const SavedLayer& s : saved) by_name.emplace(s.name, &s);
-  const bool named =
-      std::all_of(layers.begin(), layers.end(), [&](const Layer& l) { return by_name.contains(l.name()); });
-  if (!named && saved.size() != layers.size())
+  const auto common =
+      std::count_if(layers.begin(), layers.end(), [&](const Layer& l) { return by_name.contains(l.name()); });
+  const bool as_many = saved.size() == layers.size();
+  const bool named = static_cast<size_t>(common) == layers.size() || (into.skip_mismatch && (common > 0 || !as_many));
+  if (!named && !as_many)
     Fail(where, ": holds ", saved.size(), " layers with weights, the model has ", layers.size(),
-         ", and their names differ");
+         ", and their names differ; load_weights(path, {.skip_mismatch = true}) loads those of the same name");
   Matches matches;
   for (size_t i = 0; i < layers.size(); ++i) {
-    const SavedLayer* from = named ? by_name[layers[i].name()] : &saved[i];
-    if (named) by_name.erase(layers[i].name());
     const std::vector<VariablePtr> variables = LegacyWeights(layers[i]);
+    std::vector<const StoredTensor*> tensors;
+    if (!named) {
+      tensors = saved[i].tensors;
+    } else if (const auto from = by_name.find(layers[i].name()); from != by_name.end()) {
+      tensors = from->second->tensors;
+      by_name.erase(from);
+    }
+    // Keras leaves a layer that has another number of weights.
+    const bool another = into.skip_mismatch && !tensors.empty() && tensors.size() != variables.size();
     for (size_t k = 0; k < variables.size(); ++k) {
       const Variable& v = *variables[k];
-      matches.AddWeight(v.layer + "/" + v.name, static_cast<size_t>(into.layout.IndexOf(&v)), into,
-                        k < from->tensors.size() ? from->tensors[k] : nullptr);
+      const std::string name = v.layer + "/" + v.name;
+      if (another)
+        matches.WithItsLayer(name);
+      else
+        matches.AddWeight(name, static_cast<size_t>(into.layout.IndexOf(&v)), into,
+                          k < tensors.size() ? tensors[k] : nullptr);
     }
-    for (size_t k = variables.size(); k < from->tensors.size(); ++k)
-      matches.LeftOver(from->tensors[k]->name, from->tensors[k]->shape);
+    for (size_t k = variables.size(); k < tensors.size(); ++k) matches.LeftOver(tensors[k]->name, tensors[k]->shape);
   }
   if (named)
     for (const auto& [name, layer] : by_name)

@@ -64,13 +64,20 @@ void ReadKerasTree(const Hdf5Node& root, const std::string& version, bool own, C
       Fail(where, ": ", group.path, " holds the weights of layer '", *name,
            "', where the model of its config.json has '", group.layer.name(),
            "'; the layers are in an order that ingot does not know");
+    // Skipping, Keras leaves a layer that has another number of weights, and the rest of one behind the first that does
+    // not fit: the bias of a head whose kernel is another's.
+    bool fits = !into.skip_mismatch || !vars || vars->children.size() == group.variables.size();
     for (size_t i = 0; i < group.variables.size(); ++i) {
       const Variable& v = *group.variables[i];
       const Hdf5Node* found = vars ? vars->find(std::to_string(i)) : nullptr;
-      if (found && !found->tensor) found = nullptr;
+      const std::string name = v.layer + "/" + v.name + " at " + group.path + "/vars/" + std::to_string(i);
+      if (found && !found->tensor) Fail(where, ": ", name, " is a group and no weight; the file is damaged");
       used.insert(found);
-      matches.AddWeight(v.layer + "/" + v.name + " at " + group.path + "/vars/" + std::to_string(i),
-                        static_cast<size_t>(into.layout.IndexOf(&v)), into, found ? &*found->tensor : nullptr);
+      if (fits || !into.skip_mismatch)
+        fits = matches.AddWeight(name, static_cast<size_t>(into.layout.IndexOf(&v)), into,
+                                 found ? &*found->tensor : nullptr);
+      else
+        matches.WithItsLayer(name);
     }
   }
   for (const char* part : {"vars", "layers", "_layer_checkpoint_dependencies"})

@@ -40,8 +40,10 @@ void Matches::Differs(const std::string& wanted, const std::string& expected, co
   differ_.push_back(Text(wanted, ": the model has ", expected, ", the file ", found.shape, name));
 }
 
-void Matches::AddWeight(const std::string& wanted, size_t variable, const Checkpoint& into, const StoredTensor* found) {
-  if (Fits(wanted, into.layout.variables()[variable]->shape, found)) weights_.push_back({variable, *found});
+bool Matches::AddWeight(const std::string& wanted, size_t variable, const Checkpoint& into, const StoredTensor* found) {
+  if (!Fits(wanted, into.layout.variables()[variable]->shape, found)) return false;
+  weights_.push_back({variable, *found});
+  return true;
 }
 
 void Matches::AddSlot(const std::string& wanted, size_t slot, size_t variable, const Checkpoint& into,
@@ -69,11 +71,27 @@ bool Matches::PlaceInFile(Checkpoint& into) const {
   return true;
 }
 
+void Matches::Refuse(const std::string& where, bool skipping) const {
+  const char* what = skipping ? ": nothing in it matches the model" : ": what it holds is not what the model has";
+  const char* way_out =
+      "\n  load_weights(path, {.skip_mismatch = true}) loads what matches and leaves the rest as it is";
+  Fail(where, what, Listed("missing from the file", missing_), Listed("of another shape", differ_),
+       Listed("of a layer that does not match", with_layer_), Listed("left over in the file", left_over_),
+       Listed("that match", matched_), weights_.empty() ? "" : way_out);
+}
+
+std::vector<std::string> Matches::Skipped() const {
+  std::vector<std::string> skipped;
+  for (const std::string& name : missing_) skipped.push_back(name + ": missing from the file");
+  skipped.insert(skipped.end(), differ_.begin(), differ_.end());
+  for (const std::string& name : with_layer_) skipped.push_back(name + ": its layer does not match that of the file");
+  for (const std::string& name : left_over_) skipped.push_back(name + ": left over in the file");
+  return skipped;
+}
+
 void Matches::Finish(Checkpoint& into, const std::string& where) const {
-  if (!missing_.empty() || !differ_.empty() || !left_over_.empty())
-    Fail(where, ": what it holds is not what the model has", Listed("missing from the file", missing_),
-         Listed("of another shape", differ_), Listed("left over in the file", left_over_),
-         Listed("that match", matched_));
+  into.skipped = Skipped();
+  if (!into.skipped.empty() && (!into.skip_mismatch || weights_.empty())) Refuse(where, into.skip_mismatch);
   const auto& variables = into.layout.variables();
   std::vector<std::pair<std::shared_ptr<Block>, size_t>> before;  // where the weights lay
   for (const VariablePtr& v : variables) before.push_back({v->arena, v->offset});

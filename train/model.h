@@ -117,6 +117,11 @@ struct WeightOptions {
   // model's, and a Dense behind the Flatten of feature maps has its rows in another order in PyTorch, which shows in
   // wrong predictions only.
   bool pytorch = false;
+  // As in Keras: weights that the file does not have, or has in another shape, and what the file has beyond the model,
+  // are left as they are; all others are loaded (copied, whatever the mode). It is how a model gets a new head. The
+  // optimizer's state is left alone. Names decide, but for .keras and .weights.h5, which hold no names: there it is the
+  // position among the layers of a class, as in Keras. An Error if nothing matches.
+  bool skip_mismatch = false;
 };
 
 struct ModelState;
@@ -200,8 +205,9 @@ class Model {
   void wait_for_save();  // until a save in the background is done; Error if it failed
   // Weights, and the optimizer's state where model and file have it. What is missing, left over or of another shape
   // is an Error that lists it, and the model is as it was. Weights are copied, or else stay in the file (kMap, kShare)
-  // where it holds them as they are used.
-  void load_weights(const std::string& path, const WeightOptions& options = {});
+  // where it holds them as they are used. What comes back is what WeightOptions::skip_mismatch has skipped, a weight
+  // and why in each text; nothing without it.
+  std::vector<std::string> load_weights(const std::string& path, const WeightOptions& options = {});
 
   int64_t iterations() const;  // updates done
   // Of the next step. To set it is an Error where a schedule says it.

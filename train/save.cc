@@ -97,28 +97,31 @@ Model load_model(const std::string& path, const LoadOptions& options) {
   });
 }
 
-void Model::load_weights(const std::string& path, const WeightOptions& options) {
+std::vector<std::string> Model::load_weights(const std::string& path, const WeightOptions& options) {
   ModelState& s = state();
   if (!s.placed && !s.network->has_calls())
     Fail(path, ": model '", name(),
          "' has no weights yet to load into; begin with Input({...}), or call predict first");
-  WithPath(path, [&] {
+  return WithPath(path, [&] {
     const Format& format = FormatOf(path);
     const std::string_view extension = format.extension;
     if (options.pytorch && extension != ".safetensors" && extension != ".npz")
       Fail(path, ": weights in PyTorch's layouts are read from .safetensors and .npz alone; load it without `pytorch`");
-    const bool copy = options.mode == LoadMode::kRead || options.pytorch;
+    const bool copy = options.mode == LoadMode::kRead || options.pytorch || options.skip_mismatch;
+    if (options.skip_mismatch) s.Adopt(nullptr);  // what is skipped has its first values
     if (copy && s.placed) s.LeaveFile();
     Checkpoint c;
     c.network = s.network;
     c.layout = s.placed ? s.layout : Layout(Layer(s.network).variables());
-    if (s.compiled) c.optimizer = s.optimizer().ptr();
+    c.skip_mismatch = options.skip_mismatch;
+    if (s.compiled && !c.skip_mismatch) c.optimizer = s.optimizer().ptr();
     c.iterations = s.iterations;
     // What is copied at once is best read from the file's pages.
     const LoadMode mode = copy ? LoadMode::kShare : options.mode;
     format.read_weights(path, {.mode = mode, .copy = copy, .pytorch = options.pytorch}, c);
     s.Adopt(c.image);
     if (s.compiled) TakeState(s, c);
+    return c.skipped;
   });
 }
 
