@@ -8,11 +8,14 @@ ingot convert each into every format, and loads those with Keras, safetensors an
 the same predictions, and for .keras and .weights.h5 the same losses of 20 further steps. (From a legacy .h5 Keras 3.15
 itself cannot go on training.) Small models of keras.applications are checked as tests/applications.py checks all of
 them, then read back from what ingot makes of them; tests/shared_layers.py has models that share layers, tests/
-dict_models.py models of dicts, tests/board.py what TensorBoard reads. Ends with the line "N passed, N failed".
+dict_models.py models of dicts, tests/board.py what TensorBoard reads. docs/keras.md names each class of Keras that ingot
+lacks. Ends with the line "N passed, N failed".
 """
 
+import inspect
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -32,6 +35,7 @@ from safetensors.numpy import load_file  # noqa: E402
 
 BUILD = sys.argv[1]
 FOLDER = os.path.join(BUILD, "formats", "3.15")
+TREE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 CASES = ["mlp", "branches", "nested", "wrapped", "conv", "text", "frozen", "adam_amsgrad", "adamw", "nadam", "adamax",
          "rmsprop_centered", "adagrad", "adadelta", "lion", "sgd_nesterov", "adam_ema", "adam_exponential",
          "sgd_cosine", "adam_accumulate"]
@@ -166,6 +170,38 @@ def check_board():
         board.check(BUILD, folder)
 
 
+# Where ingot lists what it knows of Keras's classes, and how.
+LISTS = {"layers": ("layers/layers.h", r"^  X\((\w+)\)"), "optimizers": ("optim/optimizers.h", r"^Optimizer (\w+)\("),
+         "losses": ("train/losses.h", r'^  X\((\w+), "'), "metrics": ("train/metrics.h", r'^  X\((\w+), "'),
+         "callbacks": ("train/callbacks.h", r"^CallbackPtr (\w+)\(")}
+OF_INGOT = {"CustomScaleLayer", "LayerScale", "MemoryReport"}  # the first two are of keras.applications
+
+
+def check_page(kind):
+    """Each public class of Keras is either known to ingot, or docs/keras.md says what stands for it or that it is missing."""
+    def text(path):
+        with open(os.path.join(TREE, path)) as f:
+            return f.read()
+
+    path, pattern = LISTS[kind]
+    known = set(re.findall(pattern, text(path), re.M)) - OF_INGOT
+    rows = re.findall(rf"^\| `keras\.{kind}` \| (.*) \|$", text("docs/keras.md"), re.M)
+    named = [name for row in rows for name in re.findall(r"`([A-Z]\w*)`", row)]
+    public = {}  # by the class itself: Conv2D and Convolution2D are one
+    for name, value in vars(getattr(keras, kind)).items():
+        if inspect.isclass(value):
+            public.setdefault(value, set()).add(name)
+    assert len(known) > 5 and len(named) > 0, "the lists could not be read"
+    assert len(named) == len(set(named)), f"named twice: {sorted(n for n in named if named.count(n) > 1)}"
+    names = set().union(*public.values())
+    assert not set(named) - names, f"Keras has no {sorted(set(named) - names)}"
+    assert not known - names, f"Keras has no {sorted(known - names)}, which ingot lists"
+    both = [n for n in public.values() if n & known and n & set(named)]
+    assert not both, f"there, though the page says otherwise: {both}"
+    neither = [n for n in public.values() if not n & (known | set(named))]
+    assert not neither, f"neither there nor named on the page: {neither}"
+
+
 def main():
     failed = []
     passed = 0
@@ -190,6 +226,8 @@ def main():
     for case in dict_models.CASES:
         attempt(f"dicts, {case.__name__}", check_dicts, case)
     attempt("TensorBoard", check_board)
+    for kind in LISTS:
+        attempt(f"docs/keras.md, keras.{kind}", check_page, kind)
     print(f"{passed} passed, {len(failed)} failed")
     return len(failed) != 0
 
