@@ -59,9 +59,9 @@ void ReadKerasTree(const Hdf5Node& root, const std::string& version, bool own, C
   for (const KerasGroup& group : groups) {
     const Hdf5Node* vars = group.variables.empty() ? nullptr : VarsOf(root, group.path);
     // Weights go by the order of layers. Two of one shape in another order would else be exchanged without a word.
-    const std::string* name = vars && group.layer ? vars->text("name") : nullptr;
-    if (name && *name != group.layer.name() && names.contains(*name))
-      Fail(where, ": ", group.path, " holds the weights of layer '", *name,
+    const std::string* saved = vars && group.layer ? vars->text("name") : nullptr;
+    if (saved && *saved != group.layer.name() && names.contains(*saved))
+      Fail(where, ": ", group.path, " holds the weights of layer '", *saved,
            "', where the model of its config.json has '", group.layer.name(),
            "'; the layers are in an order that ingot does not know");
     // Skipping, Keras leaves a layer that has another number of weights, and the rest of one behind the first that does

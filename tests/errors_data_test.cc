@@ -118,7 +118,7 @@ TEST(Errors, ShapesOfData) {
          Compiled().fit(Dataset{data.x, data.y, Ones({8, 3})});
        },
        {"sample_weight", "(8, 3)", "one number for each of 8 rows"}},
-      {"cotangents", [&] { Mlp().vjp(data.x, {}); }, {"vjp", "1 outputs, 0 cotangents"}},
+      {"cotangents", [&] { Mlp().vjp(data.x, {}); }, {"vjp", "1 output, 0 cotangents"}},
       {"cotangent",
        [&] {
          Mlp().vjp(data.x, {Ones({8, 5})});

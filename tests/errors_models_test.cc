@@ -254,8 +254,8 @@ TEST(Errors, Compile) {
        [] {
          TwoByTwo().compile({.loss = "mse", .loss_weights = {1, 2, 3}});
        },
-       {"3 loss_weights"}},
-      {"metrics", [] { TwoByTwo().compile({.loss = "mse", .output_metrics = {{"mae"}}}); }, {"1 output_metrics"}},
+       {"loss_weights holds 3"}},
+      {"metrics", [] { TwoByTwo().compile({.loss = "mse", .output_metrics = {{"mae"}}}); }, {"output_metrics holds 1"}},
       {"reduction",
        [] {
          OfLoss(MeanSquaredError({.reduction = "none"})).fit(Ones({8, 20}), Ones({8, 4}));
@@ -322,8 +322,8 @@ TEST(Errors, NumbersOfCompile) {
   };
   const double nan = std::nan("");
   ExpectErrors({
-      {"too few weights", two({1}), {"2 outputs, 1 loss_weights"}},
-      {"too many weights", two({1, 2, 3}), {"2 outputs, 3 loss_weights"}},
+      {"too few weights", two({1}), {"2 outputs, loss_weights holds 1"}},
+      {"too many weights", two({1, 2, 3}), {"2 outputs, loss_weights holds 3"}},
       {"a weight of NaN", two({1, kNan}), {"loss_weights[1] is nan", "finite"}},
       {"Huber", [] { Huber({.delta = kNan}); }, {"loss huber_loss", "'delta' is nan"}},
       {"smoothing", [] { CategoricalCrossentropy({.label_smoothing = kNan}); }, {"'label_smoothing' is nan"}},
