@@ -16,6 +16,7 @@ void AddVerify(CLI::App& app);
 void AddModel(CLI::App& app);  // predict, evaluate, fit
 void AddLoad(CLI::App& app);   // load-report
 void AddMachine(CLI::App& app);
+void AddPlot(CLI::App& app);
 void AddBenchKernels(CLI::App& bench);
 void AddBenchLoad(CLI::App& bench);
 void AddBenchData(CLI::App& bench);

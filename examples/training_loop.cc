@@ -60,7 +60,7 @@ void Train(Model& model, const Dataset& data, int epochs, float rho) {
     for (int64_t first = 0; first < data.rows(); first += kBatch)
       loss += SharpnessAwareStep(model, data.slice(first, first + kBatch), rho);
   }
-  std::printf("The last of %d epochs: loss %.4f\n", epochs, loss * kBatch / static_cast<double>(data.rows()));
+  std::printf("The last epoch, of %d: loss %.4f\n", epochs, loss * kBatch / static_cast<double>(data.rows()));
 }
 
 }  // namespace
