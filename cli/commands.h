@@ -17,6 +17,7 @@ void AddModel(CLI::App& app);  // predict, evaluate, fit
 void AddLoad(CLI::App& app);   // load-report
 void AddMachine(CLI::App& app);
 void AddPlot(CLI::App& app);
+void AddReport(CLI::App& app);
 void AddBenchKernels(CLI::App& bench);
 void AddBenchLoad(CLI::App& bench);
 void AddBenchData(CLI::App& bench);

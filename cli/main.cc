@@ -80,6 +80,7 @@ int main(int argc, char** argv) {
   ingot::AddLoad(app);
   ingot::AddMachine(app);
   ingot::AddPlot(app);
+  ingot::AddReport(app);
   ingot::AddBench(app);
   std::vector<std::string> words(argv + 1, argv + argc);
   app.add_subcommand("help", "`help COMMAND`: the same as COMMAND --help");
