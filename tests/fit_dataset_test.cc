@@ -269,8 +269,8 @@ TEST_F(FitDataset, ErrorsHaveTheIndexAndLeaveNoThread) {
           if (s.index == 21) throw std::runtime_error("unreadable");
         },
         {.threads = threads});
-    EXPECT_EQ(ErrorOf([&] { model.fit(bad.batch(8)); }),
-              "map: element 21 of epoch " + std::to_string(model.iterations() / 5) + ": unreadable");
+    const std::string epoch = std::to_string(model.iterations() / 5);
+    EXPECT_EQ(ErrorOf([&] { model.fit(bad.batch(8)); }), "map: element 21 of epoch " + epoch + ": unreadable");
     EXPECT_NE(ErrorOf([&] { model.evaluate(bad.batch(8)); }).find("element 21"), std::string::npos);
     EXPECT_NE(ErrorOf([&] { model.predict(bad.batch(8)); }).find("element 21"), std::string::npos);
     ExpectThreads(before);
