@@ -13,6 +13,7 @@
 #include "ingot/cli/commands.h"
 #include "ingot/cli/curves.h"
 #include "ingot/cli/output.h"
+#include "ingot/core/bars.h"
 #include "ingot/core/error.h"
 #include "ingot/core/memory.h"
 #include "ingot/ingot.h"
@@ -26,6 +27,7 @@ namespace {
 
 constexpr int64_t kMostClasses = 40;  // of a matrix that is still read
 constexpr size_t kMostHistograms = 200, kMostLayers = 40;
+constexpr int kBars = 30;
 
 struct Options {
   std::string model, out, history;
@@ -137,15 +139,13 @@ std::string Weights(const Model& model) {
     const Variable& v = *variables[i];
     if (v.dtype != DType::kFloat32 || v.shape.count() == 0) continue;
     const std::span<const float> values(v.data(), static_cast<size_t>(v.shape.count()));
-    Histogram histogram{names[i] + " " + v.shape.str(), 0, 0, std::vector<double>(30)};
-    float low = std::numeric_limits<float>::infinity(), high = -low;
-    for (const float x : values)
-      if (std::isfinite(x)) low = std::min(low, x), high = std::max(high, x);
-    const double width = (static_cast<double>(high) - low) / 30;
-    for (const float x : values)
-      if (std::isfinite(x))
-        ++histogram.counts[width > 0 ? static_cast<size_t>(std::clamp((x - low) / width, 0.0, 29.0)) : 15];
-    histogram.low = low, histogram.high = high;
+    const Spread spread = SpreadOf(values);
+    Histogram histogram{names[i] + " " + v.shape.str(), spread.low, spread.high, std::vector<double>(kBars)};
+    if (spread.low < spread.high)
+      histogram.counts = CountBars(values, spread.low, spread.high, kBars);
+    else  // all are the same
+      histogram.counts[kBars / 2] =
+          static_cast<double>(std::count_if(values.begin(), values.end(), [](float x) { return std::isfinite(x); }));
     html += Draw(histogram);
   }
   if (variables.size() > kMostHistograms)

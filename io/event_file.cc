@@ -14,6 +14,7 @@
 #include <limits>
 #include <utility>
 
+#include "ingot/core/bars.h"
 #include "ingot/core/crc32c.h"
 #include "ingot/core/error.h"
 #include "ingot/io/png.h"
@@ -83,11 +84,10 @@ std::string ScalarValue(const std::string& tag, double value) {
 
 std::string HistogramValue(const std::string& tag, std::span<const float> values) {
   constexpr int kBars = 30;
-  float least = std::numeric_limits<float>::infinity(), most = -least;
+  auto [least, most] = SpreadOf(values);
   double count = 0, sum = 0, squares = 0;
   for (const float v : values) {
     if (!std::isfinite(v)) continue;
-    least = std::min(least, v), most = std::max(most, v);
     ++count, sum += v, squares += static_cast<double>(v) * v;
   }
   if (count == 0) least = most = 0;
@@ -95,13 +95,11 @@ std::string HistogramValue(const std::string& tag, std::span<const float> values
   const double from = least == most ? least - 0.5 : least, to = least == most ? most + 0.5 : most;
   const int bars = least == most ? 1 : kBars;
   const double width = (to - from) / bars;
-  std::vector<double> limits(static_cast<size_t>(bars)), counts(limits.size());
+  std::vector<double> limits(static_cast<size_t>(bars));
   for (int i = 0; i < bars; ++i) limits[static_cast<size_t>(i)] = i + 1 == bars ? to : from + (i + 1) * width;
-  for (const float v : values)
-    if (std::isfinite(v)) ++counts[static_cast<size_t>(std::min<double>(bars - 1, (v - from) / width))];
   Proto histogram;
   histogram.Double(1, from).Double(2, to).Double(3, count).Double(4, sum).Double(5, squares);
-  histogram.Doubles(6, limits).Doubles(7, counts);
+  histogram.Doubles(6, limits).Doubles(7, CountBars(values, from, to, bars));
   return Proto().Bytes(1, tag).Message(5, histogram).str();
 }
 
