@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Times loading and saving of one MLP with Adam's state, ingot against Keras, PyTorch, safetensors and h5py.
 
-  bench/compare_load.py BUILD [--params 50k|19m|177m ...] [--rounds 5] [--dir DIR] [--json FILE]
+  bench/compare_load.py BUILD [--params 50k|19m|177m ...] [--rounds 5] [--cold] [--dir DIR] [--json FILE]
 
 Needs a Python with keras, tensorflow, torch, safetensors and h5py. What is missing is left out, and named with its reason:
 then ingot makes the files that Keras and torch would have made. Ends with 1 if nothing at all was measured.
-Every measurement is a process of its own, so that nothing is warm but the page cache; sides take turns in each round.
+Every measurement is a process of its own, so that nothing is warm but the page cache, which holds the whole of the file
+(it is read through before the clock runs), or with --cold nothing of it; sides take turns in each round.
 Time runs from when a library is imported to when the model is ready, and to the end of the first training step of a
 batch of 32, which is the fair one: what is mapped costs nothing before it is touched. Medians and minima, in ms.
 """
@@ -172,6 +173,18 @@ def child(args):
     print("RESULT " + json.dumps(result))
 
 
+def settle(path, cold):
+    """The whole file in the page cache, or nothing of it."""
+    with open(path, "rb", buffering=0) as file:
+        if cold:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        else:
+            piece = bytearray(1 << 24)
+            while file.readinto(piece):
+                pass
+
+
 def run_child(*args):
     env = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="", KERAS_BACKEND="tensorflow")
     done = subprocess.run([sys.executable, __file__, "--child", *args], capture_output=True, text=True, env=env)
@@ -208,8 +221,8 @@ def text_of(values):
     return f"{statistics.median(values):.2f} ({min(values):.2f})" if values else "-"
 
 
-def compare(build, params, rounds, folder):
-    print(f"\n## {params} parameters, {'-'.join(map(str, WIDTHS[params]))}\n")
+def compare(build, params, rounds, cold, folder):
+    print(f"\n## {params} parameters, {'-'.join(map(str, WIDTHS[params]))}, {'cold' if cold else 'warm'}\n")
     saves = {}
     for maker in ("make-keras", "make-torch"):
         saves.update(run_child(maker, folder, params) or {})
@@ -226,15 +239,16 @@ def compare(build, params, rounds, folder):
         if name not in names:
             maker = "make-keras" if name.startswith("keras") else "make-torch"
             LEFT_OUT.setdefault(name, LEFT_OUT.get(maker, f"{PEERS[name]} was not made"))
-    sides = [(f"ingot, {file}, {mode}", lambda f=file, m=mode: run_ingot(build, f"{folder}/{f}", m))
+    sides = [(f"ingot, {file}, {mode}", file, lambda f=file, m=mode: run_ingot(build, f"{folder}/{f}", m))
              for file in ingot_files for mode in ("map", "read")]
-    sides += [(name, lambda n=name: run_child(n, folder, params)) for name in names]
-    results = {name: [] for name, _ in sides}
+    sides += [(name, PEERS[name], lambda n=name: run_child(n, folder, params)) for name in names]
+    results = {name: [] for name, _, _ in sides}
     saved, dd = [], []
     for i in range(rounds):
         # Whoever comes behind a process that gave back gigabytes waits for the system; let it be another each time.
         turn = i * len(sides) // rounds
-        for name, run in sides[turn:] + sides[:turn]:
+        for name, file, run in sides[turn:] + sides[:turn]:
+            settle(f"{folder}/{file}", cold)
             result = run()
             if result:
                 results[name].append(result)
@@ -268,7 +282,7 @@ def compare(build, params, rounds, folder):
     if read and h5py:
         print(f"The same .h5 file: h5py's plain reads take {h5py / read:.1f} times as long as ingot's reading, "
               f"{h5py / mapped:.0f} times as long as its mapping.")
-    return {"params": params, "results": results, "left_out": LEFT_OUT, "save_ms": saved, "dd_ms": dd,
+    return {"params": params, "cold": cold, "results": results, "left_out": LEFT_OUT, "save_ms": saved, "dd_ms": dd,
             "peer_save_ms": saves}
 
 
@@ -279,6 +293,7 @@ def main():
     parser.add_argument("build")
     parser.add_argument("--params", nargs="+", choices=WIDTHS, default=list(WIDTHS))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cold", action="store_true", help="the files dropped from the page cache each time")
     parser.add_argument("--dir", help="where the files go (17 GB for the largest); a temporary folder otherwise")
     parser.add_argument("--json", help="all figures, as JSON")
     options = parser.parse_args()
@@ -287,7 +302,7 @@ def main():
     everything = []
     for params in options.params:
         with tempfile.TemporaryDirectory(dir=options.dir) as folder:
-            everything.append(compare(options.build, params, options.rounds, folder))
+            everything.append(compare(options.build, params, options.rounds, options.cold, folder))
     for name, reason in LEFT_OUT.items():
         print(f"left out: {name}: {reason}", file=sys.stderr)
     if options.json:

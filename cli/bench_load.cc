@@ -150,10 +150,9 @@ void Measure(const Options& o, const Size& size, const std::string& extension, c
              bool cold) {
   const std::string path = PathOf(o, size, extension);
   const auto run = [&](Then then) {
-    if (cold) DropFromPageCache(path);
+    (cold ? DropFromPageCache : BringIntoPageCache)(path);
     return Once(size, path, mode, then);
   };
-  if (!cold) run(Then::kPredict);  // brings the file in
   std::vector<double> load, again, predict, train, resident;
   for (int i = 0; i < o.repeat; ++i) {
     const Json p = run(Then::kPredict);

@@ -12,7 +12,7 @@
 #include "ingot/core/error.h"
 #include "ingot/core/fields.h"
 #include "ingot/core/plural.h"
-#include "ingot/io/keras_config.h"
+#include "ingot/io/json.h"
 
 namespace ingot {
 namespace {

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <vector>
 
 #include "ingot/core/error.h"
 
@@ -68,6 +69,17 @@ nlohmann::json InFreshProcess(const std::function<nlohmann::json()>& f) {
          WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), " and said nothing");
   if (answer.contains("error")) Fail(answer["error"].get<std::string>());
   return answer["result"];
+}
+
+void BringIntoPageCache(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) Fail(path, ": cannot be opened: ", std::strerror(errno));
+  std::vector<char> piece(size_t{1} << 20);
+  ssize_t n = 1;
+  while (n > 0 || (n < 0 && errno == EINTR)) n = read(fd, piece.data(), piece.size());
+  const int failed = n < 0 ? errno : 0;
+  close(fd);
+  if (failed) Fail(path, ": cannot be read: ", std::strerror(failed));
 }
 
 void DropFromPageCache(const std::string& path) {

@@ -13,7 +13,8 @@ namespace ingot {
 // What f returns, in a child of this process; what it throws is an Error here. REQUIRES: no thread was started yet.
 nlohmann::json InFreshProcess(const std::function<nlohmann::json()>& f);
 
-// Lets go of what the system keeps of a file in memory, as far as it may.
+// The whole of a file in the system's memory of files, or nothing of it, as far as the system may.
+void BringIntoPageCache(const std::string& path);
 void DropFromPageCache(const std::string& path);
 
 }  // namespace ingot

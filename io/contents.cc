@@ -7,6 +7,7 @@
 #include "ingot/io/format.h"
 #include "ingot/io/hdf5.h"
 #include "ingot/io/ingot_file.h"
+#include "ingot/io/json.h"
 #include "ingot/io/keras_config.h"
 #include "ingot/io/keras_optimizer.h"
 #include "ingot/io/named_weights.h"

@@ -12,6 +12,7 @@
 #include "ingot/core/memory.h"
 #include "ingot/io/atomic_file.h"
 #include "ingot/io/format.h"
+#include "ingot/io/json.h"
 #include "ingot/io/keras_config.h"
 #include "ingot/io/keras_optimizer.h"
 #include "ingot/io/named_weights.h"

@@ -17,7 +17,7 @@
 namespace ingot {
 namespace {
 
-constexpr int kMaxJsonDepth = 100, kMaxNesting = 32;
+constexpr int kMaxNesting = 32;
 
 // One use of a layer's output: the layer, which of its calls, which output of that.
 struct History {
@@ -498,17 +498,6 @@ Json NetworkConfigForKeras(const Network& network) {
   if (!shared.keras_cannot().empty())
     Fail(shared.keras_cannot(), "; Keras cannot load such a file. Save the model as .ingot");
   return object;
-}
-
-Json ParseJson(std::string_view text, const std::string& where) {
-  try {
-    return Json::parse(text, [&](int depth, Json::parse_event_t, Json&) {
-      if (depth > kMaxJsonDepth) Fail(where, ": the JSON is nested deeper than ", kMaxJsonDepth);
-      return true;
-    });
-  } catch (const Json::exception& e) {
-    Fail(where, ": is not JSON: ", e.what());
-  }
 }
 
 }  // namespace ingot

@@ -18,7 +18,4 @@ std::shared_ptr<Network> NetworkFromConfig(const Json& model, const CustomObject
 Json NetworkConfig(const Network& network);
 Json NetworkConfigForKeras(const Network& network);  // Error if Keras could not read it
 
-// Parses text as JSON, of bounded depth; an Error names `where` and the place.
-Json ParseJson(std::string_view text, const std::string& where);
-
 }  // namespace ingot

@@ -9,6 +9,7 @@
 #include "ingot/io/atomic_file.h"
 #include "ingot/io/format.h"
 #include "ingot/io/hdf5.h"
+#include "ingot/io/json.h"
 #include "ingot/io/keras_config.h"
 #include "ingot/io/keras_sharing.h"
 #include "ingot/io/keras_weights.h"

@@ -13,6 +13,7 @@
 
 #include "ingot/io/atomic_file.h"
 #include "ingot/io/hdf5.h"
+#include "ingot/io/json.h"
 #include "ingot/io/keras_config.h"
 #include "ingot/layers/layers.h"
 #include "ingot/tests/errors_test_util.h"

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "ingot/io/json.h"
 #include "ingot/io/keras_config.h"
 #include "ingot/layers/layers.h"
 #include "ingot/optim/optimizers.h"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A model's configuration, with its compile configuration in it as in .keras files, or as training_config.
+// A model's configuration, with its compile configuration in it as in .keras files, or as training_config. What our
+// parser takes, another must read alike; what it refuses, the other may take only where ours is stricter.
+#include "ingot/io/json.h"
 #include "ingot/io/keras_config.h"
 #include "ingot/tests/fuzz/fuzz.h"
 #include "ingot/train/compile_config.h"
@@ -24,6 +26,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
   fuzz::Refusal([&] {
     const Json config = ParseJson(text, "config");
+    if (config != Json::parse(text, nullptr, /*allow_exceptions=*/false))
+      fuzz::Bug("what was read differs from what another parser reads");
     std::vector<std::string> outputs = {"out"};
     fuzz::Refusal([&] {
       const auto network = NetworkFromConfig(config);
