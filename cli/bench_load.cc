@@ -104,6 +104,7 @@ enum class Then { kNothing, kPredict, kTrain };
 Json Once(const Size& size, const std::string& path, LoadMode mode, Then then) {
   return InFreshProcess([&] {
     ThreadPool::Default();  // whose threads a program has anyway
+    WarmMemoryFor(path);
     const double before = ResidentMb();
     const auto begin = Clock::now();
     Model model = LoadOf(size, path, mode);
@@ -257,6 +258,7 @@ void Share(const Options& o, const Size& size, int n) {
 void RunFile(const Options& o) {
   const LoadMode mode = LoadModeNamed(o.mode);
   ThreadPool::Default();
+  WarmMemoryFor(o.file);
   const auto begin = Clock::now();
   Model model = load_model(o.file, {.mode = mode});
   Json row = {{"engine", "ingot"}, {"file", o.file}, {"mode", o.mode}, {"load_ms", Ms(begin)}};

@@ -5,12 +5,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <vector>
 
 #include "ingot/core/error.h"
+#include "ingot/core/memory.h"
 
 namespace ingot {
 namespace {
@@ -89,6 +93,17 @@ void DropFromPageCache(const std::string& path) {
   const int failed = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
   close(fd);
   if (failed) Fail(path, ": cannot be dropped from memory: ", std::strerror(failed));
+}
+
+void WarmMemoryFor(const std::string& path) {
+  std::ifstream in("/proc/meminfo");
+  std::string word;
+  uint64_t free_kb = 0;
+  while (in >> word && word != "MemFree:") {
+  }
+  in >> free_kb;
+  const Block memory(std::min<uint64_t>(free_kb * 900, 4 * std::filesystem::file_size(path)), "warming of memory");
+  for (size_t at = 0; at < memory.size(); at += kPage) memory.data()[at] = std::byte{1};
 }
 
 }  // namespace ingot

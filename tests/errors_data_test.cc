@@ -51,7 +51,7 @@ TEST(Errors, ShapesOfData) {
        [&] {
          Compiled().fit(Dataset{data.x, {}, {}});
        },
-       {"1 outputs, 0 targets"}},
+       {"1 output, 0 targets"}},
       {"rows", [&] { Compiled().fit(data.x[0], Array({7}, DType::kInt32)); }, {"8 rows", "y[0] has 7"}},
       {"rows of inputs",
        [] {
@@ -62,7 +62,7 @@ TEST(Errors, ShapesOfData) {
        [&] {
          Mlp().predict(Arrays{data.x[0], data.x[0]});
        },
-       {"takes 1 inputs, 2 came"}},
+       {"takes 1 input, 2 came"}},
       {"too few inputs",
        [] {
          TwoByTwo().predict(Arrays{Ones({4, 3})});
@@ -80,12 +80,12 @@ TEST(Errors, ShapesOfData) {
          m.compile({.loss = "mse"});
          m.fit(Dataset{{Ones({4, 3}), Ones({4, 2})}, {Ones({4, 1})}, {}});
        },
-       {"2 outputs, 1 targets"}},
+       {"2 outputs, 1 target"}},
       {"too many targets",
        [&] {
          Compiled().fit(Dataset{data.x, {data.y[0], data.y[0]}, {}});
        },
-       {"1 outputs, 2 targets"}},
+       {"1 output, 2 targets"}},
       {"targets",
        [] {
          OfLoss("mse").fit(Ones({8, 20}), Ones({8, 3}));

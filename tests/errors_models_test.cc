@@ -257,6 +257,9 @@ TEST(Errors, Compile) {
        },
        {"loss_weights holds 3"}},
       {"metrics", [] { TwoByTwo().compile({.loss = "mse", .output_metrics = {{"mae"}}}); }, {"output_metrics holds 1"}},
+      {"weighted metrics",
+       [] { TwoByTwo().compile({.loss = "mse", .output_weighted_metrics = {{"mae"}}}); },
+       {"output_weighted_metrics holds 1"}},
       {"reduction",
        [] {
          OfLoss(MeanSquaredError({.reduction = "none"})).fit(Ones({8, 20}), Ones({8, 4}));

@@ -94,17 +94,21 @@ TEST_F(LogsOf, AnEpochHoldEveryMetricThoughItsPlanIsGone) {
 // A file says of which output a metric is; what was meant for all of them must not come back as one for each.
 TEST_F(LogsOf, SeveralOutputsAreTheSameBehindAFile) {
   Model model = TwoOutputs();
-  model.compile({.loss = "mse", .metrics = {"mae", "mse"}, .weighted_metrics = {"mae"}});
   const Dataset data = Points(8, 1, 2);
-  const Logs want = model.evaluate(data);
-  EXPECT_EQ(want.size(), 3u + 4u + 2u);
-  for (const char* name : {"m.ingot", "m.keras", "m.h5"}) {
-    SCOPED_TRACE(name);
-    model.save(path(name));
-    const Logs got = load_model(path(name)).evaluate(data);
-    ASSERT_EQ(got.size(), want.size());
-    for (const auto& [key, value] : want) EXPECT_EQ(got[key], value) << key;
-  }
+  const auto hold = [&](const CompileOptions& options, size_t names) {
+    model.compile(options);
+    const Logs want = model.evaluate(data);
+    EXPECT_EQ(want.size(), names);
+    for (const char* name : {"m.ingot", "m.keras", "m.h5"}) {
+      SCOPED_TRACE(name);
+      model.save(path(name));
+      const Logs got = load_model(path(name)).evaluate(data);
+      ASSERT_EQ(got.size(), want.size());
+      for (const auto& [key, value] : want) EXPECT_EQ(got[key], value) << key;
+    }
+  };
+  hold({.loss = "mse", .metrics = {"mae", "mse"}, .weighted_metrics = {"mae"}}, 3u + 4u + 2u);
+  hold({.loss = "mse", .output_metrics = {{"mae", "mse"}, {}}, .output_weighted_metrics = {{}, {"mae"}}}, 3u + 2u + 1u);
 }
 
 }  // namespace

@@ -23,6 +23,8 @@ void CheckCompile(const CompileOptions& options, const Network& network) {
     Fail(where, "loss_weights holds ", options.loss_weights.size());
   if (!options.output_metrics.empty() && options.output_metrics.size() != outputs)
     Fail(where, "output_metrics holds ", options.output_metrics.size());
+  if (!options.output_weighted_metrics.empty() && options.output_weighted_metrics.size() != outputs)
+    Fail(where, "output_weighted_metrics holds ", options.output_weighted_metrics.size());
   for (size_t i = 0; i < options.loss_weights.size(); ++i)
     if (!std::isfinite(options.loss_weights[i]))
       Fail("compile: loss_weights[", i, "] is ", options.loss_weights[i], ", a finite number was expected");
@@ -60,12 +62,13 @@ void ModelState::ResolveMetrics(const TensorSpecs& y) {
     if (const int before = taken[name]++) name += "_" + std::to_string(before);
     metrics.push_back({name, static_cast<int>(output), resolved, weighted});
   };
-  for (size_t i = 0; i < out.size() && i < y.size(); ++i) {
-    for (const Metric& m : options.output_metrics.empty() ? options.metrics : options.output_metrics[i])
-      add(i, m, false);
-  }
-  for (size_t i = 0; i < out.size() && i < y.size(); ++i)
-    for (const Metric& m : options.weighted_metrics) add(i, m, true);
+  const auto add_all = [&](const std::vector<Metric>& all, const std::vector<std::vector<Metric>>& each,
+                           bool weighted) {
+    for (size_t i = 0; i < out.size() && i < y.size(); ++i)
+      for (const Metric& m : each.empty() ? all : each[i]) add(i, m, weighted);
+  };
+  add_all(options.metrics, options.output_metrics, false);
+  add_all(options.weighted_metrics, options.output_weighted_metrics, true);
 }
 
 }  // namespace ingot

@@ -13,9 +13,15 @@ Json MetricList(const std::vector<Metric>& metrics) {
   return list;
 }
 
-// Where there are several outputs, Keras takes a list for what is in it to be of one output each.
-Json OfEveryOutput(const std::vector<Metric>& metrics, size_t outputs) {
-  const Json list = MetricList(metrics);
+// Of every output, or of each its own. Where there are several, Keras takes a list for what is in it to be of one each.
+Json MetricsConfig(const std::vector<Metric>& all, const std::vector<std::vector<Metric>>& each, size_t outputs) {
+  if (!each.empty()) {
+    Json lists = Json::array();
+    for (const auto& metrics : each) lists.push_back(MetricList(metrics));
+    return lists;
+  }
+  if (all.empty()) return nullptr;
+  const Json list = MetricList(all);
   return outputs == 1 ? list : Json(outputs, list);
 }
 
@@ -50,14 +56,8 @@ Json CompileConfig(const CompileOptions& o, size_t outputs) {
   }
   config["loss_weights"] = nullptr;
   if (!o.loss_weights.empty()) config["loss_weights"] = o.loss_weights;
-  config["metrics"] = nullptr;
-  if (!o.metrics.empty()) config["metrics"] = OfEveryOutput(o.metrics, outputs);
-  if (!o.output_metrics.empty()) {
-    config["metrics"] = Json::array();
-    for (const auto& metrics : o.output_metrics) config["metrics"].push_back(MetricList(metrics));
-  }
-  config["weighted_metrics"] = nullptr;
-  if (!o.weighted_metrics.empty()) config["weighted_metrics"] = OfEveryOutput(o.weighted_metrics, outputs);
+  config["metrics"] = MetricsConfig(o.metrics, o.output_metrics, outputs);
+  config["weighted_metrics"] = MetricsConfig(o.weighted_metrics, o.output_weighted_metrics, outputs);
   config["run_eagerly"] = false;
   config["steps_per_execution"] = 1;
   config["jit_compile"] = true;  // as Keras writes it for models whose kernels allow it
@@ -98,23 +98,18 @@ CompileOptions CompileOptionsFromConfig(const Json& config, const std::vector<st
   } else if (!weights.is_null()) {
     Malformed("loss_weights", weights, "a list of numbers");
   }
-  const Json metrics = in_order(get("metrics"), "metrics");
-  const bool nested = metrics.is_array() && std::any_of(metrics.begin(), metrics.end(),
-                                                        [](const Json& j) { return j.is_array() || j.is_null(); });
-  const bool by_output = get("metrics").is_object() && !IsOne(get("metrics"));
-  if (nested || by_output || (metrics.is_array() && outputs.size() > 1 && metrics.size() == outputs.size())) {
-    for (const Json& item : metrics) o.output_metrics.push_back(ReadMetrics(item, "metrics", custom));
-  } else {
-    o.metrics = ReadMetrics(metrics, "metrics", custom);
-  }
-  const Json weighted = in_order(get("weighted_metrics"), "weighted_metrics");
-  const bool lists = weighted.is_array() && std::any_of(weighted.begin(), weighted.end(),
-                                                        [](const Json& j) { return j.is_array() || j.is_null(); });
-  if (lists && std::any_of(weighted.begin(), weighted.end(), [&](const Json& j) { return j != weighted[0]; }))
-    Fail(
-        "compile config: weighted_metrics differ between the outputs, which ingot does not support; load without the "
-        "compile configuration, and compile");
-  o.weighted_metrics = ReadMetrics(lists && !weighted.empty() ? weighted[0] : weighted, "weighted_metrics", custom);
+  const auto take = [&](const char* key, std::vector<Metric>& all, std::vector<std::vector<Metric>>& each) {
+    const Json given = get(key);
+    const Json list = in_order(given, key);
+    const auto is_list = [](const Json& j) { return j.is_array() || j.is_null(); };
+    if (list.is_array() && ((given.is_object() && !IsOne(given)) || std::any_of(list.begin(), list.end(), is_list) ||
+                            (outputs.size() > 1 && list.size() == outputs.size())))
+      for (const Json& item : list) each.push_back(ReadMetrics(item, key, custom));
+    else
+      all = ReadMetrics(list, key, custom);
+  };
+  take("metrics", o.metrics, o.output_metrics);
+  take("weighted_metrics", o.weighted_metrics, o.output_weighted_metrics);
   return o;
 }
 

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "ingot/core/plural.h"
 #include "ingot/train/check.h"
 #include "ingot/train/feed.h"
 #include "ingot/train/trainer.h"
@@ -140,7 +141,8 @@ void Model::compile(const CompileOptions& options) {
       if (!metrics[i]) Fail("compile: metric ", i, " of those given is empty");
   };
   check(options.metrics), check(options.weighted_metrics);
-  for (const std::vector<Metric>& metrics : options.output_metrics) check(metrics);
+  for (const auto* each : {&options.output_metrics, &options.output_weighted_metrics})
+    for (const std::vector<Metric>& metrics : *each) check(metrics);
   if (s.placed) CheckCompile(options, *s.network);  // before anything is changed
   s.options = options;
   s.compiled = true;
@@ -174,12 +176,13 @@ void CheckData(ModelState& s, const Samples& data, bool targets, const char* whe
   s.EnsureBuilt(x);
   const size_t inputs = s.network->inputs().size();
   if (data.x.size() != inputs)
-    Fail(where, ": model '", s.network->name, "' takes ", inputs, " inputs, ", data.x.size(), " came");
+    Fail(where, ": model '", s.network->name, "' takes ", Counted(inputs, "input"), ", ", data.x.size(), " came");
   for (size_t i = 0; i < inputs; ++i) s.network->check_values(static_cast<int>(i), data.x[i]);
   if (!targets) return;
   s.RequireCompiled(where);
   if (data.y.size() != s.losses.size())
-    Fail(where, ": model '", s.network->name, "' has ", s.losses.size(), " outputs, ", data.y.size(), " targets came");
+    Fail(where, ": model '", s.network->name, "' has ", Counted(s.losses.size(), "output"), ", ",
+         Counted(data.y.size(), "target"), " came");
 }
 
 void CheckLabels(ModelState& s, const Samples& data) {

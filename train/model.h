@@ -46,7 +46,8 @@ struct CompileOptions {
   std::vector<float> loss_weights{};
   std::vector<Metric> metrics{};                      // of every output
   std::vector<std::vector<Metric>> output_metrics{};  // or of each output its own
-  std::vector<Metric> weighted_metrics{};
+  std::vector<Metric> weighted_metrics{};             // likewise
+  std::vector<std::vector<Metric>> output_weighted_metrics{};
 };
 
 struct ModelOptions {
