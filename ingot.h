@@ -9,6 +9,7 @@
 #include "ingot/core/array.h"
 #include "ingot/core/custom.h"
 #include "ingot/core/error.h"
+#include "ingot/core/progress.h"
 #include "ingot/core/threads.h"
 #include "ingot/data/dataset.h"
 #include "ingot/data/digits.h"

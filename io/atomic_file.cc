@@ -41,7 +41,8 @@ void MakeFolderOf(const std::string& path) {
 
 // The name of the temporary is fixed, so that what a killed writer left behind is taken over by the next save, and it
 // is locked while it is written: of two savers of one file the second waits. A lock ends with its process.
-AtomicFile::AtomicFile(const std::string& target) : target_(target) {
+AtomicFile::AtomicFile(const std::string& target, uint64_t about)
+    : target_(target), watched_("writing", target, about) {
   std::error_code error;
   if (fs::is_directory(target, error)) Fail(target, ": cannot be saved to: it is a folder");
   // A link is followed, so that the file it names is replaced and not the link.
@@ -121,6 +122,7 @@ void AtomicFile::WriteAll(const char* p, size_t bytes) {
     p += n;
     bytes -= static_cast<size_t>(n);
     size_ += static_cast<uint64_t>(n);
+    watched_.Add(static_cast<uint64_t>(n));
     if (!direct_ && size_ - begun_ >= kWriteOut) {
       // Nothing is waited for or promised here, and no error is lost: fsync says it.
       sync_file_range(fd_, static_cast<off_t>(begun_), static_cast<off_t>(size_ - begun_), SYNC_FILE_RANGE_WRITE);

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 
+#include "ingot/core/progress.h"
 #include "ingot/io/stored.h"
 
 namespace ingot {
@@ -16,7 +17,8 @@ void MakeFolderOf(const std::string& path);  // and those it lies in; nothing wh
 
 class AtomicFile {
  public:
-  explicit AtomicFile(const std::string& target);
+  // `about` how many bytes it will have, for whoever watches; 0 is not known.
+  explicit AtomicFile(const std::string& target, uint64_t about = 0);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -39,6 +41,7 @@ class AtomicFile {
   bool may_be_direct_ = true, direct_ = false;
   int fd_ = -1;
   uint64_t size_ = 0, begun_ = 0;  // written; and as far as the disk was told
+  Watched watched_;
 };
 
 }  // namespace ingot

@@ -108,7 +108,7 @@ void WriteTensors(const std::string& path, const std::vector<StoredTensor>& tens
   const std::string format = FormatOf(path).extension;
   if (format != ".npz" && format != ".safetensors")
     Fail(path, ": named tensors without a model are written as .npz or .safetensors, not as ", format);
-  AtomicFile file(path);
+  AtomicFile file(path, BytesOf(tensors));
   if (format == ".npz")
     WriteNpz(tensors, file.sink());
   else

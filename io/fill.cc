@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "ingot/core/memory.h"
+#include "ingot/core/progress.h"
 #include "ingot/core/threads.h"
 
 namespace ingot {
@@ -21,10 +22,13 @@ void CopyAll(const std::vector<Fill>& fills) {
     int64_t first, count;
   };
   std::vector<Tile> tiles;
+  uint64_t bytes = 0;
   for (const Fill& fill : fills) {
     const int64_t n = fill.from.shape.count();
+    bytes += static_cast<uint64_t>(n) * SizeOf(fill.to);
     for (int64_t first = 0; first < n; first += kTile) tiles.push_back({&fill, first, std::min(kTile, n - first)});
   }
+  Watched task("copying weights", "", bytes);
   std::mutex mutex;
   std::exception_ptr failed;  // of the first tile that did, in order, so that the message is always the same
   int64_t failed_at = 0;
@@ -37,6 +41,7 @@ void CopyAll(const std::vector<Fill>& fills) {
       const std::lock_guard lock(mutex);
       if (!failed || i < failed_at) failed = std::current_exception(), failed_at = i;
     }
+    task.Add(static_cast<uint64_t>(tile.count) * SizeOf(tile.fill->to));
   });
   if (failed) std::rethrow_exception(failed);
 }

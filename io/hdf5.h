@@ -42,6 +42,7 @@ struct Hdf5Node {
   // A list of texts, or null. An empty list has no type in NumPy, which makes floats of it: this gives an empty list.
   const std::vector<std::string>* texts(const std::string& attribute) const;
   Hdf5Node& child(const std::string& path);  // made if it is not there; then others' addresses may change
+  uint64_t tensor_bytes() const;             // of all in it
 };
 
 // The tree of a file that begins at image[0]. `owner` keeps the image alive; `where` begins messages. Without

@@ -42,6 +42,12 @@ Hdf5Node& Hdf5Node::child(const std::string& path) {
   return *node;
 }
 
+uint64_t Hdf5Node::tensor_bytes() const {
+  uint64_t bytes = tensor ? tensor->bytes.size() : 0;
+  for (const Hdf5Node& node : children) bytes += node.tensor_bytes();
+  return bytes;
+}
+
 const std::string* Hdf5Node::text(const std::string& attribute) const {
   const auto found = attributes.find(attribute);
   return found == attributes.end() ? nullptr : std::get_if<std::string>(&found->second);

@@ -131,7 +131,7 @@ struct Piece {
 
 void WritePieces(const std::string& path, const Preamble& p, const std::string& header,
                  const std::vector<Piece>& pieces) {
-  AtomicFile file(path);
+  AtomicFile file(path, p.file_bytes);
   file.Write(&p, sizeof p);
   file.Write(header.data(), header.size());
   file.PadTo(p.arenas);

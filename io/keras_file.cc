@@ -146,7 +146,7 @@ Writing WriteKeras(const std::string& path, const Checkpoint& c) {
       Json{{"keras_version", kKerasVersion}, {"date_saved", Today()}, {kSeed, std::to_string(c.seed.value_or(0))}}
           .dump();
   return [path, text, metadata, tree = KerasTree(c)] {
-    AtomicFile file(path);
+    AtomicFile file(path, tree.tensor_bytes());
     ZipWriter zip(file.sink());
     zip.Add("metadata.json", [&](const Sink& sink) { sink(metadata.data(), metadata.size()); });
     zip.Add("config.json", [&](const Sink& sink) { sink(text.data(), text.size()); });
@@ -170,7 +170,7 @@ namespace {
 
 Writing WriteTree(const std::string& path, Hdf5Node tree) {
   return [path, tree = std::move(tree)] {
-    AtomicFile file(path);
+    AtomicFile file(path, tree.tensor_bytes());
     WriteHdf5(tree, file.sink());
     file.Commit();
   };

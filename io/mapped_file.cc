@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "ingot/core/error.h"
+#include "ingot/core/progress.h"
 #include "ingot/core/threads.h"
 
 namespace ingot {
@@ -20,6 +21,7 @@ namespace {
 void ReadAll(int fd, const Block& into, size_t size, const std::string& path) {
   constexpr size_t kPiece = size_t{1} << 20;
   std::atomic<int> failed{0};  // errno; -1: the file ended
+  Watched task("reading", path, size);
   ThreadPool::Default().For(static_cast<int64_t>((size + kPiece - 1) / kPiece), [&](int64_t piece) {
     size_t at = static_cast<size_t>(piece) * kPiece;
     const size_t end = std::min(size, at + kPiece);
@@ -32,6 +34,7 @@ void ReadAll(int fd, const Block& into, size_t size, const std::string& path) {
       else if (errno != EINTR)
         failed = errno;
     }
+    task.Add(at - static_cast<size_t>(piece) * kPiece);
   });
   if (failed == -1) Fail(path, ": became shorter while it was read");
   if (failed) Fail(path, ": cannot be read: ", std::strerror(failed));

@@ -91,7 +91,7 @@ void Take(const std::vector<StoredTensor>& tensors, const ReadOptions& options, 
 
 Writing WriteSafetensors(const std::string& path, const Checkpoint& c) {
   return [path, holds = Safetensors{{{"format", "ingot"}, {"model", c.network->name}}, NamedTensors(c)}] {
-    AtomicFile file(path);
+    AtomicFile file(path, BytesOf(holds.tensors));
     WriteSafetensors(WithChecksums(holds), file.sink());
     file.Commit();
   };
@@ -105,7 +105,7 @@ void ReadSafetensorsWeights(const std::string& path, const ReadOptions& options,
 
 Writing WriteNpz(const std::string& path, const Checkpoint& c) {
   return [path, tensors = NamedTensors(c)] {
-    AtomicFile file(path);
+    AtomicFile file(path, BytesOf(tensors));
     WriteNpz(tensors, file.sink());
     file.Commit();
   };

@@ -62,4 +62,10 @@ size_t CheckedBytes(const Shape& shape, StoredType type, size_t limit, const std
 // REQUIRES: 0 <= first, first + n <= shape.count()
 void Convert(const StoredTensor& from, int64_t first, int64_t n, DType to, void* dst);
 
+inline uint64_t BytesOf(const std::vector<StoredTensor>& tensors) {
+  uint64_t bytes = 0;
+  for (const StoredTensor& t : tensors) bytes += t.bytes.size();
+  return bytes;
+}
+
 }  // namespace ingot

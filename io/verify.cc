@@ -14,6 +14,7 @@
 #include <new>
 
 #include "ingot/core/crc32c.h"
+#include "ingot/core/progress.h"
 #include "ingot/core/threads.h"
 #include "ingot/io/contents.h"
 #include "ingot/io/format.h"
@@ -78,10 +79,12 @@ void ReadValues(const Contents& contents, VerifyReport& report) {
     for (size_t at = 0, n = contents.tensors[i].bytes.size(); at < n; at += kTile)
       tiles.push_back({i, at, std::min(kTile, n - at)});
   std::vector<std::atomic<bool>> bad(contents.tensors.size());
+  Watched task("reading the values", "", BytesOf(contents.tensors));
   ThreadPool::Default().For(static_cast<int64_t>(tiles.size()), [&](int64_t k) {
     const Tile& tile = tiles[static_cast<size_t>(k)];
     const StoredTensor& t = contents.tensors[tile.tensor];
     if (HasNonFinite(t.type, t.bytes.subspan(tile.first, tile.bytes))) bad[tile.tensor] = true;
+    task.Add(tile.bytes);
   });
   for (size_t i = 0; i < bad.size(); ++i)
     if (bad[i]) Warn(contents.tensors[i].name, report);
@@ -130,6 +133,7 @@ class Arenas {
     std::vector<std::atomic<bool>> bad(places_.size());
     std::atomic<uint64_t> next{0};
     std::atomic<int> failure{0};
+    Watched task("checking", path_, end_ - begin_);
     ThreadPool& pool = ThreadPool::Default();
     pool.For(pool.threads(), [&](int64_t) {
       const std::unique_ptr<std::byte[]> buffer(new (std::nothrow) std::byte[kIngotChunk]);
@@ -142,6 +146,7 @@ class Arenas {
           return;
         }
         sums[c] = Crc32c(bytes.data(), bytes.size());
+        task.Add(bytes.size());
         for (size_t i = FirstBehind(at); i < places_.size() && places_[i].offset < at + bytes.size(); ++i) {
           const Place& p = places_[i];
           const uint64_t first = std::max(p.offset, at), last = std::min(p.offset + p.bytes, at + bytes.size());

@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "ingot/core/progress.h"
 #include "ingot/train/check.h"
 #include "ingot/train/feed.h"
 #include "ingot/train/fit_position.h"
@@ -42,10 +43,10 @@ std::string Shown(const Logs& logs) {
   return text;
 }
 
-// Progress: a bar where standard error is a terminal, redrawn at most ten times a second; else one line an epoch.
-class Progress {
+// A bar where standard error is a terminal, redrawn at most ten times a second; else one line an epoch.
+class EpochLine {
  public:
-  Progress(int verbose, int epochs, int64_t steps)
+  EpochLine(int verbose, int epochs, int64_t steps)
       : verbose_(verbose), bar_(verbose == 1 && isatty(STDERR_FILENO)), epochs_(epochs), steps_(steps) {}
 
   void Begin(int epoch) {
@@ -64,11 +65,9 @@ class Progress {
 
  private:
   void Draw(int64_t done, const Logs& logs, const std::string& time, const char* after) {
-    constexpr int64_t kWidth = 20;
-    const int64_t filled = steps_ == kForever ? 0 : kWidth * done / std::max<int64_t>(1, steps_);
     std::string line = bar_ ? "\r" : "";
     line += steps_ == kForever ? Text(done, " ") : Text(done, "/", steps_, " ");
-    for (int64_t i = 0; bar_ && steps_ != kForever && i < kWidth; ++i) line += i < filled ? "━" : "╌";
+    if (bar_ && steps_ != kForever) line += ProgressBar(static_cast<uint64_t>(done), static_cast<uint64_t>(steps_));
     const double each = Seconds(begin_) / static_cast<double>(std::max<int64_t>(1, done));
     // \033[K clears what a longer line has left.
     std::fprintf(stderr, "%s %s%.2f ms/step%s%s%s", line.c_str(), time.c_str(), 1e3 * each, Shown(logs).c_str(),
@@ -232,7 +231,7 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
   if (!o.resume) s.position.reset();
   std::vector<int64_t> order(o.shuffle ? static_cast<size_t>(rows) : 0);
   int64_t ordered = -1;  // the pass through the data that `order` is for
-  Progress progress(o.verbose, o.epochs, steps);
+  EpochLine progress(o.verbose, o.epochs, steps);
   // The plan is made, and data that do not fit are named, before anything is printed.
   const auto plan = [&]() -> Program& {
     const Samples& first = feed ? feed->data() : data;
