@@ -113,6 +113,21 @@ class Stack {
     batch_.indices.push_back(element_.index);
     ++count_;
   }
+  // All that are missing, where elements are rows of arrays as they lie: copied at once as far as they lie together.
+  void AddRows(const Samples& arrays, const std::vector<int64_t>& rows) {
+    const auto first = static_cast<size_t>(count_);
+    batch_.ForEachPair(arrays, [&](const char*, size_t, Array& to, const Array& from) {
+      const size_t bytes = to.row_bytes();
+      auto* out = static_cast<std::byte*>(to.data());
+      for (size_t k = first, end; bytes && k < rows.size(); k = end) {
+        for (end = k + 1; end < rows.size() && rows[end] == rows[end - 1] + 1;) ++end;
+        std::memcpy(out + k * bytes, static_cast<const std::byte*>(from.data()) + static_cast<size_t>(rows[k]) * bytes,
+                    (end - k) * bytes);
+      }
+    });
+    batch_.indices.insert(batch_.indices.end(), rows.begin() + count_, rows.end());
+    count_ = static_cast<int64_t>(rows.size());
+  }
   int64_t count() const { return count_; }
   // A batch of fewer rows than it was begun for.
   void Cut() {
@@ -159,10 +174,16 @@ class BatchView : public View {
   int64_t size() const override { return size_; }
   void At(int64_t i, Sample& batch) const override {
     const int64_t first = i * rows_, n = std::min(rows_, up_->size() - first);
+    const Samples* arrays = up_->arrays();
     Stack stack(batch, n, true);
-    for (int64_t k = 0; k < n; ++k) {
+    for (int64_t k = 0; k < (arrays ? 1 : n); ++k) {
       up_->At(first + k, stack.element());
       stack.Add();
+    }
+    if (arrays) {
+      std::vector<int64_t> rows;
+      batch_rows(i, rows);
+      stack.AddRows(*arrays, rows);
     }
     batch.index = i;
   }

@@ -44,8 +44,8 @@ struct Samples {
     return x.size() == o.x.size() && y.size() == o.y.size() && sample_weight.empty() == o.sample_weight.empty();
   }
   // f(what, i, array, the other's array). REQUIRES: HasAsMany(other)
-  template <class F>
-  void ForEachPair(Samples& other, const F& f) {
+  template <class Other, class F>
+  void ForEachPair(Other& other, const F& f) {
     for (size_t i = 0; i < x.size(); ++i) f("x", i, x[i], other.x[i]);
     for (size_t i = 0; i < y.size(); ++i) f("y", i, y[i], other.y[i]);
     if (!sample_weight.empty()) f("sample_weight", size_t{0}, sample_weight, other.sample_weight);

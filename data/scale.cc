@@ -9,11 +9,12 @@
 #include "ingot/core/error.h"
 #include "ingot/data/preprocess.h"
 #include "ingot/data/stage.h"
+#include "ingot/kernels/cpu/rescale.h"
 
 namespace ingot {
 namespace {
 
-constexpr size_t kLanes = 64;
+constexpr size_t kLanes = cpu::kRescalePeriod;
 
 // A multiple of `features` that is long enough for vectors.
 size_t Width(size_t features) { return features * ((kLanes + features - 1) / features); }
@@ -139,22 +140,14 @@ Scaler::Scaler(std::vector<float> shift, std::vector<float> scale, int input)
 }
 
 void Scaler::Apply(const Array& from, Array& to) const {
-  const size_t n = static_cast<size_t>(from.size()), width = tiled_shift_.size(), features = shift_.size();
+  const size_t features = shift_.size();
   const auto last = from.shape().rank() ? static_cast<size_t>(from.shape().back()) : 1;
   if (features != 1 && last != features)
     Fail("scaler: the shape ", from.shape(), " came, its last axis should hold ", features, " features");
   float* out = to.floats().data();
+  const auto period = features == 1 ? 1 : static_cast<int64_t>(tiled_shift_.size());
   Typed(from, [&](const auto* x) {
-    if (features == 1) {
-      const float shift = shift_[0], scale = scale_[0];
-      for (size_t i = 0; i < n; ++i) out[i] = (static_cast<float>(x[i]) - shift) * scale;
-      return;
-    }
-    const float *shift = tiled_shift_.data(), *scale = tiled_scale_.data();
-    for (size_t i = 0; i < n; i += width) {
-      const size_t part = std::min(width, n - i);
-      for (size_t j = 0; j < part; ++j) out[i + j] = (static_cast<float>(x[i + j]) - shift[j]) * scale[j];
-    }
+    cpu::Rescale(x, from.size(), {tiled_shift_.data(), tiled_scale_.data(), period}, out);
   });
 }
 
@@ -214,10 +207,7 @@ std::function<void(Sample&)> rescale(float scale, float shift, int input) {
     Array& x = InputOf(s, input, "rescale");
     Array to = Room(s, x);
     float* out = to.floats().data();
-    const auto n = static_cast<size_t>(x.size());
-    Typed(x, [&](const auto* from) {
-      for (size_t i = 0; i < n; ++i) out[i] = static_cast<float>(from[i]) * scale + shift;
-    });
+    Typed(x, [&](const auto* from) { cpu::Rescale(from, x.size(), {&shift, &scale, 1, true}, out); });
     x = std::move(to);
   };
 }
