@@ -75,6 +75,26 @@ inline Verdict Both(bool one, bool other) {
   return one && other ? Verdict::kHolds : one || other ? Verdict::kInPart : Verdict::kDoesNot;
 }
 
+// Models made and trained until the loss of an epoch is at most `goal`, `times` over: what it took, in the median, and
+// how good the model is then.
+struct Race {
+  double epochs = 0, seconds = 0, accuracy = 0;
+  bool reached = false;
+  Race(const std::function<ingot::Model()>& model, const std::function<ingot::Dataset()>& data,
+       ingot::FitOptions options, double goal, int times = 5) {
+    options.callbacks.push_back(
+        ingot::LambdaCallback({.on_epoch_end = [&](ingot::Model& m, int, const ingot::Logs& logs) {
+          reached = logs["loss"] <= goal, accuracy = logs["accuracy"];
+          m.set_stop_training(reached);
+        }}));
+    seconds = InTurns(times, {[&] { epochs = static_cast<double>(model().fit(data(), options).epoch.size()); }})[0];
+  }
+  std::string str() const {
+    return Printed("%s%.0f epochs, %s, accuracy %.2f", reached ? "" : "not in ", epochs, Figure(seconds, "s").c_str(),
+                   accuracy);
+  }
+};
+
 class Report {
  public:
   explicit Report(const char* question) {
