@@ -111,7 +111,7 @@ int main(int argc, char** argv) try {
     return model;
   };
   const auto clone = [&] {
-    Model model = clone_model(base);
+    Model model = clone_model(base, {.initialize = false});  // no weights are drawn, they come from base
     model.set_weights(noise.On(base.get_weights()));
     return model;
   };
