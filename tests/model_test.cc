@@ -77,6 +77,23 @@ TEST(Model, CloneHasTheSameDescriptionAndWeightsOfItsOwn) {
   EXPECT_EQ(clone_model(model, {.name = "another"}).name(), "another");
 }
 
+TEST(Model, WeightsThatWereNotDrawnYetCanBeGotAndSet) {
+  const Model model = Twin();
+  const auto later = [&](uint64_t seed) { return clone_model(model, {.seed = seed, .initialize = false}); };
+  EXPECT_TRUE(Same(later(1).get_weights(), clone_model(model, {.seed = 1}).get_weights()));
+  Model copy = later(2);
+  Arrays wrong = model.get_weights();
+  wrong.back() = Ones({7});
+  EXPECT_THROW(copy.set_weights(wrong), Error);  // changes nothing: they are drawn when asked for
+  EXPECT_TRUE(Same(copy.get_weights(), clone_model(model, {.seed = 2}).get_weights()));
+  copy = later(3);
+  copy.compile({.optimizer = "sgd", .loss = "mse"});
+  copy.set_weights(model.get_weights());
+  EXPECT_TRUE(Same(copy.get_weights(), model.get_weights()));
+  copy.train_on_batch({Ones({3, 4}), Ones({3, 4})}, {Ones({3, 2})});
+  EXPECT_EQ(later(4).predictor().predict_on_batch({Ones({3, 4}), Ones({3, 4})})[0].shape(), (Shape{3, 2}));
+}
+
 TEST(Model, CloneOfWhatWaitsForData) {
   Model model = Sequential({Dense(3), Dropout(0.5), Dense(2)}, {.seed = 3});
   Model clone = clone_model(model, {.seed = 3});

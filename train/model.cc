@@ -110,7 +110,10 @@ void Model::set_trainable(bool value) const {
   state().session.Clear();
 }
 
-Arrays Model::get_weights() const { return GetValues(variables(), Text("model '", name(), "'")); }
+Arrays Model::get_weights() const {
+  state().EnsurePlaced();
+  return GetValues(variables(), Text("model '", name(), "'"));
+}
 
 Arrays Model::get_optimizer_state() const {
   ModelState& s = state();
@@ -130,6 +133,7 @@ Arrays Model::get_optimizer_state() const {
 void Model::set_weights(const Arrays& weights) {
   const std::string owner = Text("model '", name(), "'");
   CheckValues(variables(), weights, owner);
+  state().EnsurePlaced(/*draw=*/false);
   state().LeaveFile();
   SetValues(variables(), weights, owner);
 }
@@ -445,6 +449,7 @@ Arrays Predictor::predict_on_batch(const Arrays& x) {
   return PredictRows(*impl_->model, impl_->session, x, rows, "predict_on_batch");
 }
 Predictor Model::predictor() const {
+  state().EnsurePlaced();
   if (!state().placed)
     Fail("predictor: model '", name(), "' has no weights yet; begin with Input({...}), or fit or predict first");
   return Predictor(state_);

@@ -62,6 +62,7 @@ auto WithPath(const std::string& path, const F& f) {
 void Model::save(const std::string& path, const SaveOptions& options) {
   ModelState& s = state();
   const Format& format = FormatOf(path);
+  s.EnsurePlaced();
   if (!s.placed)
     Fail(path, ": model '", name(), "' has no weights yet to save; call fit or predict, or begin with Input({...})");
   if (options.self_test && std::string_view(format.extension) != ".ingot")

@@ -198,7 +198,7 @@ void ReadLogs(ModelState& model, Mode mode, Logs& logs) {
   logs.resize(at);
 }
 
-void ModelState::Place() {
+void ModelState::Place(bool draw) {
   if (!network->has_calls()) return;
   std::vector<VariablePtr> variables = Layer(network).variables();
   const bool fresh = std::any_of(variables.begin(), variables.end(), [](const VariablePtr& v) { return !v->arena; });
@@ -209,7 +209,7 @@ void ModelState::Place() {
   if (fresh) layout.Place(network->name);
   for (const size_t i : unset) {
     Variable& v = *layout.variables()[i];
-    if (v.initialize)
+    if (draw && v.initialize)
       v.initialize(v.writable(), {seed, static_cast<uint32_t>(i), UINT32_MAX});  // a step that no training reaches
   }
   session.Clear();
@@ -226,8 +226,13 @@ void ModelState::EnsureBuilt(const TensorSpecs& x) {
     }
     network->build(any);
   }
+  EnsurePlaced();
+}
+
+void ModelState::EnsurePlaced(bool draw) {
+  if (placed || !network->has_calls()) return;
   if (compiled) CheckCompile(options, *network);
-  Place();
+  Place(draw);
   if (compiled) ResolveLosses();
 }
 

@@ -112,8 +112,9 @@ struct ModelState {
   std::shared_ptr<const FitState> position;  // of the fit that saved the file these weights are from
   BackgroundSave background;
 
-  void Place();  // gives the weights their arena and first values
+  void Place(bool draw = true);  // gives the weights their arena and first values, or zeros
   void EnsureBuilt(const TensorSpecs& x);
+  void EnsurePlaced(bool draw = true);  // what initialize = false put off; nothing where the input is not known yet
   void RequireCompiled(const char* where) const;  // Error unless it is
   void ResolveLosses();                           // one for each output, once the outputs are known
   void ResolveMetrics(const TensorSpecs& y);      // "accuracy" depends on the targets

@@ -49,7 +49,6 @@ void CheckValues(const std::vector<VariablePtr>& weights, const Arrays& values, 
     const auto fail = [&](const auto&... parts) {
       Fail(owner, ": weight ", i, " (", v.layer, "/", v.name, ") ", parts...);
     };
-    if (!v.arena) Fail(owner, " has no weights yet to set; call predict, or begin with Input({...})");
     if (!(values[i].shape() == v.shape)) fail("has the shape ", v.shape, ", ", values[i].shape(), " came");
     if (values[i].dtype() != v.dtype) fail("holds ", Name(v.dtype), ", ", Name(values[i].dtype()), " came");
   }
@@ -57,6 +56,8 @@ void CheckValues(const std::vector<VariablePtr>& weights, const Arrays& values, 
 
 void SetValues(const std::vector<VariablePtr>& weights, const Arrays& values, const std::string& owner) {
   CheckValues(weights, values, owner);
+  for (const VariablePtr& v : weights)
+    if (!v->arena) Fail(owner, " has no weights yet to set; call predict, or begin with Input({...})");
   for (size_t i = 0; i < weights.size(); ++i)
     if (weights[i]->bytes()) std::memcpy(weights[i]->writable(), values[i].data(), weights[i]->bytes());
 }
