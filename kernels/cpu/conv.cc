@@ -51,7 +51,7 @@ namespace ingot::cpu {
 namespace {
 
 constexpr int64_t kMaxPacked = int64_t{12} << 20;  // floats of packed weights
-constexpr int64_t kStreamed = int64_t{1} << 20;    // floats of an output that goes around the caches
+constexpr int64_t kStreamed = int64_t{1} << 21;    // floats of an output that goes around the caches
 constexpr int64_t kWidestPanel = 32;               // output channels of a panel on the widest target
 constexpr int64_t kFewPixels = 128;                // not worth packing wide weights for
 constexpr int64_t kManyPixels = 256;               // not worth packing them beforehand up to here

@@ -377,7 +377,7 @@ TEST(Depthwise, ThreeByThree) {
 TEST(Depthwise, StreamedOutput) {
   std::mt19937 random(9);
   for (const int64_t stride : {1, 2}) {
-    const ConvShape s = Same(1, 120 * stride, 80, 80, 3, stride, 1, 80);
+    const ConvShape s = Same(1, 170 * stride, 80, 80, 3, stride, 1, 80);
     const Buffer w = Random(9 * s.c, random), x = Random(s.h * s.w * s.c, random);
     Buffer to(x.size() + 32), workspace(4096);
     float* aligned = to.data();
@@ -386,7 +386,7 @@ TEST(Depthwise, StreamedOutput) {
       ForceTarget(*target);
       for (const bool forward : {true, false}) {
         const int64_t size = forward ? s.oh * s.ow * s.c : x.size();
-        ASSERT_GE(size, 1 << 20);
+        ASSERT_GE(size, 1 << 21);
         const auto run = [&](float* out) {
           if (forward) return DepthwiseConv2D(Pools::Of(1), s, x.data(), w.data(), {}, out, workspace.data());
           DepthwiseConv2DGradInput(Pools::Of(1), s, x.data(), w.data(), out, workspace.data());

@@ -42,7 +42,7 @@ namespace {
 
 constexpr int64_t kMaxParts = 32;
 constexpr int64_t kFar = int64_t{1} << 18;       // floats of a source that lies beyond the nearer caches
-constexpr int64_t kStreamed = int64_t{1} << 20;  // floats of an output that goes around the caches
+constexpr int64_t kStreamed = int64_t{1} << 21;  // floats of an output that goes around the caches
 
 // The taps of one dimension that reach inside: tap k0 + j*k_step at position i0 + j*i_step, j in [0, taps).
 struct Line {
