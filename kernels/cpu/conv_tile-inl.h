@@ -218,7 +218,8 @@ HWY_INLINE void RunTile(const Windows& s, const Tile& t, const Panel& panel) {
 }
 
 HWY_INLINE void RunTileOfAnySize(const Windows& s, const Tile& t, const Panel& panel) {
-  if (t.count > kTile * 2 / 3) return RunTile<kTile>(s, t, panel);
+  if (t.count > kTile * 3 / 4) return RunTile<kTile>(s, t, panel);
+  if (t.count > kTile * 2 / 3) return RunTile<kTile * 3 / 4>(s, t, panel);  // an image of 3 x 3
   if (t.count > kTile / 3) return RunTile<kTile * 2 / 3>(s, t, panel);
   if (t.count > 1) return RunTile<kTile / 3>(s, t, panel);
   return RunTile<1>(s, t, panel);
