@@ -51,11 +51,12 @@ namespace ingot::cpu {
 namespace {
 
 constexpr int64_t kMaxPacked = int64_t{12} << 20;  // floats of packed weights
-constexpr int64_t kStreamed = int64_t{1} << 20;    // floats of an output that goes around the caches
+constexpr int64_t kStreamed = int64_t{1} << 21;    // floats of an output that goes around the caches
 constexpr int64_t kWidestPanel = 32;               // output channels of a panel on the widest target
 constexpr int64_t kFewPixels = 128;                // not worth packing wide weights for
 constexpr int64_t kManyPixels = 256;               // not worth packing them beforehand up to here
 constexpr int64_t kShortRun = 48;                  // at most so many input channels: in blocks
+constexpr int64_t kNear = int64_t{1} << 17;        // floats of weights that stay in the second cache
 constexpr int64_t kKeptPixels = 4096;              // packed weights are worth being kept up to here
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -288,11 +289,15 @@ void RunProblem(ThreadPool& pool, const Problem& p, const float* x, const Epilog
   const int64_t chunk = all ? panels : std::min(panels, capacity / (rows * kPanel));
   const Blocks blocks(p.s, p.n, kCopied);
   const bool in_blocks = p.s.ci <= kShortRun && blocks.cols > 0;
-  const int64_t units = in_blocks ? blocks.count : CeilDiv(pixels, kBlock);
+  // Few pixels are cut into small units, so that threads get equal shares, if weights are near enough to be read by
+  // each.
+  const bool near = rows * kPanel * panels <= kNear;
+  const int64_t unit = near ? std::min<int64_t>(CeilDiv(pixels, 96) * 12, kBlock) : kBlock;
+  const int64_t units = in_blocks ? blocks.count : CeilDiv(pixels, unit);
   for (int64_t p0 = 0; p0 < panels; p0 += chunk) {
     const int64_t p1 = std::min(panels, p0 + chunk);
     const int64_t work = 2 * pixels * rows * kPanel * (p1 - p0);
-    const bool small = work < 1000000;
+    const bool small = work < 500000;
     // Where pixels are too few to share the packed weights among tasks, a task packs a panel when it comes to it.
     const bool own = !all && !in_blocks && pixels <= kManyPixels && p1 - p0 >= 8;
     const auto pack = [&](int64_t i) HWY_ATTR { Pack(p, p0 + i, packed + i * rows * kPanel); };
@@ -303,18 +308,20 @@ void RunProblem(ThreadPool& pool, const Problem& p, const float* x, const Epilog
         pool.For(p1 - p0, pack);
       }
     }
-    // Tasks of some microseconds to a millisecond; split by panels where pixels are few.
-    const int64_t task_work = std::clamp<int64_t>(work / 64, 500000, 20000000);
+    // Tasks of a microsecond to a millisecond, not of the least where each has to copy its block; split by panels where
+    // pixels are few.
+    const int64_t least = in_blocks ? 500000 : 200000;
+    const int64_t task_work = std::clamp<int64_t>(work / 64, least, 20000000);
     const int64_t task = small || own ? units : CeilDiv(task_work, std::max<int64_t>(1, work / units));
     const int64_t tasks = CeilDiv(units, task);
     int64_t splits = small || tasks >= 16 ? 1 : std::min(p1 - p0, CeilDiv(own ? 64 : 16, tasks));
-    splits = std::min(splits, std::max<int64_t>(1, work / tasks / 500000));
+    splits = std::min(splits, std::max<int64_t>(1, work / tasks / least));
     const Run run = {&p, x, &epilogue, y, zeros, packed, p0, direct, stream};
     pool.For(tasks * splits, [&](int64_t i) HWY_ATTR {
       const int64_t u0 = i / splits * task, u1 = std::min(units, u0 + task), part = i % splits;
       const int64_t first = p0 + (p1 - p0) * part / splits, last = p0 + (p1 - p0) * (part + 1) / splits;
       if (in_blocks) return RunBlocks(run, blocks, u0, u1, first, last);
-      if (!own) return RunPixels(run, u0 * kBlock, std::min(pixels, u1 * kBlock), first, last);
+      if (!own) return RunPixels(run, u0 * unit, std::min(pixels, u1 * unit), first, last);
       for (int64_t panel = first; panel < last; ++panel) {
         pack(panel - p0);
         RunPixels(run, 0, pixels, panel, panel + 1);

@@ -366,12 +366,40 @@ TEST(Depthwise, ThreeByThree) {
     for (int64_t w = 1; w <= 9 && !HasFailure(); ++w)
       for (const int64_t stride : {1, 2, 3})
         for (const int64_t pad : {0, 1, 3}) {
-          const int64_t h = 4, reach = pad + static_cast<int64_t>(random() % 3);
+          const int64_t h = 3 + w % 3, reach = pad + static_cast<int64_t>(random() % 3);
           if (w + reach < 3) continue;
-          ConvShape s{1, h, w, c, OutSize(h, 3, stride, 1, reach), OutSize(w, 3, stride, 1, reach), c, 3, 3};
+          ConvShape s{2, h, w, c, OutSize(h, 3, stride, 1, reach), OutSize(w, 3, stride, 1, reach), c, 3, 3};
           s.stride_h = s.stride_w = stride, s.pad_top = s.pad_left = pad, s.groups = c;
           Check(s, random, true);
         }
+}
+
+TEST(Depthwise, StreamedOutput) {
+  std::mt19937 random(9);
+  for (const int64_t stride : {1, 2}) {
+    const ConvShape s = Same(1, 170 * stride, 80, 80, 3, stride, 1, 80);
+    const Buffer w = Random(9 * s.c, random), x = Random(s.h * s.w * s.c, random);
+    Buffer to(x.size() + 32), workspace(4096);
+    float* aligned = to.data();
+    while (reinterpret_cast<uintptr_t>(aligned) % 64 != 0) ++aligned;
+    for (const int64_t* target = SupportedTargetList(); *target != 0; ++target) {
+      ForceTarget(*target);
+      for (const bool forward : {true, false}) {
+        const int64_t size = forward ? s.oh * s.ow * s.c : x.size();
+        ASSERT_GE(size, 1 << 21);
+        const auto run = [&](float* out) {
+          if (forward) return DepthwiseConv2D(Pools::Of(1), s, x.data(), w.data(), {}, out, workspace.data());
+          DepthwiseConv2DGradInput(Pools::Of(1), s, x.data(), w.data(), out, workspace.data());
+        };
+        run(aligned + 1);
+        const std::vector<float> plain(aligned + 1, aligned + 1 + size);
+        run(aligned);
+        EXPECT_EQ(std::memcmp(plain.data(), aligned, sizeof(float) * At(size)), 0) << TargetName(*target);
+        EXPECT_TRUE(to.Intact());
+      }
+    }
+  }
+  ForceTarget(0);
 }
 
 TEST(Depthwise, ShapesOfRealNetworks) {

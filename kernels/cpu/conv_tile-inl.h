@@ -134,8 +134,12 @@ HWY_INLINE void Finish(float* const* to, int count, const Panel& panel, V (&acc)
     }
   }
   if (e.residual != nullptr && !e.residual_last) AddResidual(to, count, panel, acc);
+  V all[kPixels * kVectors];
   HWY_UNROLL(24)
-  for (int i = 0; i < kPixels; ++i) Activate(e, acc[i]);
+  for (int i = 0; i < kPixels * kVectors; ++i) all[i] = acc[i / kVectors][i % kVectors];
+  Activate(e, all);
+  HWY_UNROLL(24)
+  for (int i = 0; i < kPixels * kVectors; ++i) acc[i / kVectors][i % kVectors] = all[i];
   if (e.residual != nullptr && e.residual_last) AddResidual(to, count, panel, acc);
 }
 
@@ -143,6 +147,15 @@ template <int kPixels, int kVectors>
 HWY_INLINE void Store(V (&acc)[kPixels][kVectors], float* const* to, int count, const Panel& panel) {
   const D d;
   Finish(to, count, panel, acc);
+  if (!panel.stream && panel.valid == kVectors * kLanes) {
+    HWY_UNROLL(24)
+    for (int i = 0; i < kPixels; ++i) {
+      if (i >= count) break;
+      HWY_UNROLL(2)
+      for (int v = 0; v < kVectors; ++v) hn::StoreU(acc[i][v], d, to[i] + panel.y_offset + v * kLanes);
+    }
+    return;
+  }
   HWY_UNROLL(24)
   for (int i = 0; i < kPixels; ++i) {
     if (i >= count) break;
@@ -205,7 +218,8 @@ HWY_INLINE void RunTile(const Windows& s, const Tile& t, const Panel& panel) {
 }
 
 HWY_INLINE void RunTileOfAnySize(const Windows& s, const Tile& t, const Panel& panel) {
-  if (t.count > kTile * 2 / 3) return RunTile<kTile>(s, t, panel);
+  if (t.count > kTile * 3 / 4) return RunTile<kTile>(s, t, panel);
+  if (t.count > kTile * 2 / 3) return RunTile<kTile * 3 / 4>(s, t, panel);  // an image of 3 x 3
   if (t.count > kTile / 3) return RunTile<kTile * 2 / 3>(s, t, panel);
   if (t.count > 1) return RunTile<kTile / 3>(s, t, panel);
   return RunTile<1>(s, t, panel);

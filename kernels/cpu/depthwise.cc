@@ -12,6 +12,8 @@
 //
 // With M > 1 a vector of outputs gathers its inputs: forward from channel o/M, backward from o*M + m for each m.
 //
+// By 3 x 3, stride 1 or 2 and M = 1 all three go by blocks of windows (depthwise_3x3-inl.h).
+//
 // Gradient for the kernel: dw[tap, k] = sum over pixels of x * dy, four vectors of channels at a time, in parts as
 // conv_grad_kernel.cc does it. Threads and bits: see conv.h.
 #include "ingot/kernels/cpu/depthwise.h"
@@ -30,6 +32,7 @@
 // After foreach_target.h:
 #include "hwy/highway.h"
 #include "ingot/kernels/cpu/conv_common-inl.h"
+#include "ingot/kernels/cpu/depthwise_3x3-inl.h"
 #include "ingot/kernels/cpu/epilogue-inl.h"
 
 #ifndef INGOT_KERNELS_CPU_DEPTHWISE_CC_ONCE_
@@ -38,6 +41,8 @@ namespace ingot::cpu {
 namespace {
 
 constexpr int64_t kMaxParts = 32;
+constexpr int64_t kFar = int64_t{1} << 18;       // floats of a source that lies beyond the nearer caches
+constexpr int64_t kStreamed = int64_t{1} << 21;  // floats of an output that goes around the caches
 
 // The taps of one dimension that reach inside: tap k0 + j*k_step at position i0 + j*i_step, j in [0, taps).
 struct Line {
@@ -70,9 +75,17 @@ struct Dimension {
 
 size_t LinesSize(int64_t lines) { return static_cast<size_t>(lines) * sizeof(Line) / sizeof(float); }
 
+// The gradient for the kernel is summed in parts, of whole pairs of output rows, whose sum is worth less than they.
+int64_t Pairs(const ConvShape& s) { return s.n * ((s.oh + 1) / 2); }
 int64_t Parts(const ConvShape& s) {
-  const int64_t rows = s.n * s.oh, size = s.kh * s.kw * s.k;
-  return std::max<int64_t>(1, std::min({kMaxParts, rows, (int64_t{4} << 20) / size, rows * s.ow * size / 100000}));
+  const int64_t pixels = s.n * s.oh * s.ow, size = s.kh * s.kw * s.k;
+  return std::max<int64_t>(
+      1, std::min({kMaxParts, Pairs(s), (int64_t{4} << 20) / size, pixels / 64, pixels * size / 100000}));
+}
+// The first output row of a part, counted through all images.
+int64_t FirstRow(const ConvShape& s, int64_t part) {
+  const int64_t pair = Pairs(s) * part / Parts(s), in_image = (s.oh + 1) / 2;
+  return pair / in_image * s.oh + pair % in_image * 2;
 }
 
 }  // namespace
@@ -91,10 +104,22 @@ struct Problem {
   int64_t n, channels;     // of the destination
   int64_t in_channels, k;  // of the source and of the kernel
   int64_t m;               // multiplier
-  const float* w;
+  const float* w;          // by 3 x 3 those of the first tap, from where the next ones lie w_tap apart
+  int64_t w_tap;
   Epilogue epilogue;
   const float* y;
+  bool far, stream;  // x lies far away, y goes around the caches
 };
+
+// fn(row) for all rows, in tasks of some microseconds.
+template <class Fn>
+void ForRows(ThreadPool& pool, int64_t rows, int64_t row_work, const Fn& fn) {
+  const int64_t task = rows * row_work < 200000 ? std::max<int64_t>(rows, 1) : std::max<int64_t>(1, 100000 / row_work);
+  pool.For((rows + task - 1) / task, [&](int64_t t) HWY_ATTR {
+    for (int64_t r = t * task; r < std::min(rows, (t + 1) * task); ++r) fn(r);
+    hwy::FlushStream();
+  });
+}
 
 enum class Mode { kPlain, kSpread, kCollect };  // M == 1; forward with M > 1; gradient with M > 1
 
@@ -113,9 +138,10 @@ HWY_INLINE V Shift(const Problem& p, int64_t o) {
   return kWhole ? hn::LoadU(D(), shift + o) : LoadFirst(shift + o, p.channels - o);
 }
 
-// What becomes of the sums of kPixels pixels, `y_step` apart, at channels from o on; they are then written.
+// What becomes of the sums of kPixels pixels, `y_step` apart, at channels from o on; `count` of them are then written.
 template <int kPixels, bool kWhole>
-HWY_INLINE void Finish(const Problem& p, V shift, float* y, int64_t y_step, int64_t o, V (&acc)[kPixels]) {
+HWY_INLINE void Finish(const Problem& p, V shift, float* y, int64_t y_step, int64_t o, V (&acc)[kPixels],
+                       int64_t count = kPixels) {
   const Epilogue& e = p.epilogue;
   const int64_t left = p.channels - o;
   const auto load = [&](const float* from) HWY_ATTR { return kWhole ? hn::LoadU(D(), from) : LoadFirst(from, left); };
@@ -126,13 +152,15 @@ HWY_INLINE void Finish(const Problem& p, V shift, float* y, int64_t y_step, int6
   }
   const auto add_residual = [&]() HWY_ATTR {
     HWY_UNROLL(4)
-    for (int i = 0; i < kPixels; ++i) acc[i] = hn::Add(acc[i], load(e.residual + (y - p.y) + i * y_step + o));
+    for (int i = 0; i < kPixels; ++i)
+      if (i < count) acc[i] = hn::Add(acc[i], load(e.residual + (y - p.y) + i * y_step + o));
   };
   if (e.residual != nullptr && !e.residual_last) add_residual();
   Activate(e, acc);
   if (e.residual != nullptr && e.residual_last) add_residual();
   HWY_UNROLL(4)
-  for (int i = 0; i < kPixels; ++i) StoreUpTo(acc[i], y + i * y_step + o, kWhole ? kLanes : left);
+  for (int i = 0; i < kPixels; ++i)
+    if (i < count) Write(acc[i], y + i * y_step + o, kWhole ? kLanes : left, p.stream);
 }
 
 // kPixels pixels of a row at channels [o, o + kLanes), or as many as there are.
@@ -182,80 +210,59 @@ HWY_NOINLINE void RunChannels(const Problem& p, const Line& row, const Line& col
   if (o < p.channels) RunPixels<kMode, kPixels, false>(p, row, col, image, y, y_step, o);
 }
 
-// The rows that a row of the output sees through a kernel of 3 x 3; one outside the image is a vector of zeros, again
-// and again.
-struct Rows3 {
-  const float* row[3];
-  int64_t step[3];  // from column to column
-};
-
-// The same for a kernel of 3 x 3, which nearly all are, forward: neighbours share what they load. `first`: the column
-// of the first tap. kInside: all columns are in the image. Addresses are made one from another; as an array they would
-// take up the registers.
-template <int kStride, int kPixels, bool kInside, bool kWhole>
-HWY_INLINE void RunPixels3x3(const Problem& p, const Rows3& rows, int64_t first, float* y, int64_t o) {
-  constexpr int kColumns = kPixels * kStride + 3 - kStride;
-  const D d;
-  const auto load = [&](const float* from)
-                        HWY_ATTR { return kWhole ? hn::LoadU(d, from) : LoadFirst(from, p.channels - o); };
-  const V shift = Shift<kWhole>(p, o);
-  V acc[kPixels];
-  HWY_UNROLL(4)
-  for (int i = 0; i < kPixels; ++i) acc[i] = p.epilogue.scale == nullptr ? shift : hn::Zero(d);
-  const float* w = p.w + o;
-  HWY_UNROLL(3)
-  for (int a = 0; a < 3; ++a) {
-    const int64_t step = rows.step[a];
-    const float* x = rows.row[a] + (step == 0 ? 0 : o + first * step);
-    V in[kColumns], weight[3];
-    HWY_UNROLL(3)
-    for (int b = 0; b < 3; ++b, w += p.k) weight[b] = load(w);
+// The sums of some windows of 3 x 3, written to y. `row`: floats from row to row of y.
+template <bool kInside, int kStride, int kRows>
+HWY_NOINLINE void RunBlock3x3(const Problem& p, const Windows3x3<kStride, kRows>& windows, float* y, int64_t row) {
+  ForChannels(p.channels, [&](int64_t o, auto load) HWY_ATTR {
+    constexpr bool kWhole = std::is_same_v<decltype(load), LoadWhole>;
+    if (p.far) windows.Prefetch(o, kRows);
+    const V shift = Shift<kWhole>(p, o);
+    V sum[kRows][4], weight[9];
+    HWY_UNROLL(2)
+    for (int q = 0; q < kRows; ++q) {
+      HWY_UNROLL(4)
+      for (int i = 0; i < 4; ++i) sum[q][i] = p.epilogue.scale == nullptr ? shift : hn::Zero(D());
+    }
     HWY_UNROLL(9)
-    for (int c = 0; c < kColumns; ++c, x += step)
-      in[c] = kInside || (first + c >= 0 && first + c < p.u.in) ? load(x) : hn::Zero(d);
-    HWY_UNROLL(4)
-    for (int i = 0; i < kPixels; ++i) {
-      HWY_UNROLL(3)
-      for (int b = 0; b < 3; ++b) acc[i] = hn::MulAdd(in[i * kStride + b], weight[b], acc[i]);
-    }
-  }
-  Finish<kPixels, kWhole>(p, shift, y, p.channels, o, acc);
+    for (int t = 0; t < 9; ++t) weight[t] = load(p.w + t * p.w_tap + o);
+    windows.template ForRows<kInside>(o, load, [&](const auto& in, int a, int q) HWY_ATTR {
+      HWY_UNROLL(4)
+      for (int i = 0; i < 4; ++i) {
+        HWY_UNROLL(3)
+        for (int b = 0; b < 3; ++b) sum[q][i] = hn::MulAdd(in[i * kStride + b], weight[a * 3 + b], sum[q][i]);
+      }
+    });
+    HWY_UNROLL(2)
+    for (int q = 0; q < kRows; ++q)
+      Finish<4, kWhole>(p, shift, y + q * row, p.channels, o, sum[q], kInside ? 4 : windows.count);
+  });
 }
 
-// Pixels [u, u + kPixels) of a row.
-template <int kStride, int kPixels, bool kInside>
-HWY_NOINLINE void RunBlock3x3(const Problem& p, const Rows3& rows, int64_t u, float* y) {
-  const int64_t first = u * kStride - p.u.pad;
-  y += u * p.channels;
-  int64_t o = 0;
-  for (; o + kLanes <= p.channels; o += kLanes) RunPixels3x3<kStride, kPixels, kInside, true>(p, rows, first, y, o);
-  if (o < p.channels) RunPixels3x3<kStride, kPixels, kInside, false>(p, rows, first, y, o);
+// Rows [v, v + kRows) of an image.
+template <int kStride, int kRows>
+void RunRows3x3(const Problem& p, int64_t v, const float* image, float* y) {
+  const Plane plane = {p.v.in, p.u.in, p.channels, p.v.pad, p.u.pad};
+  const int64_t row = p.u.out * p.channels;
+  ForWindows<kStride, kRows>(plane, image, v, p.u.out, [&](const auto& windows, auto inside, int64_t u) HWY_ATTR {
+    RunBlock3x3<inside>(p, windows, y + v * row + u * p.channels, row);
+  });
 }
 
+// The gradient for the input with stride 1 is the same with the taps in reverse.
 template <int kStride>
-void RunRow3x3(const Problem& p, int64_t row, const float* image, float* y) {
-  alignas(64) const float zeros[kLanes] = {};
-  Rows3 rows;
-  for (int64_t a = 0; a < 3; ++a) {
-    const int64_t i = row * p.v.stride - p.v.pad + a * p.v.dilation;
-    const bool inside = i >= 0 && i < p.v.in;
-    rows.row[a] = inside ? image + i * p.u.in * p.channels : zeros;
-    rows.step[a] = inside ? p.channels : 0;
-  }
-  const auto inside = [&](int64_t u, int64_t pixels) HWY_ATTR {
-    return u * kStride >= p.u.pad && (u + pixels - 1) * kStride - p.u.pad + 3 <= p.u.in && u + pixels <= p.u.out;
-  };
-  for (int64_t u = 0; u < p.u.out;) {
-    if (inside(u, 4)) {
-      RunBlock3x3<kStride, 4, true>(p, rows, u, y);
-      u += 4;
-    } else if (inside(u, 2)) {
-      RunBlock3x3<kStride, 2, true>(p, rows, u, y);
-      u += 2;
+void Run3x3(ThreadPool& pool, const Problem& p, const float* x, float* y) {
+  constexpr int64_t kRows = kStride == 1 ? 2 : 1;
+  const int64_t steps = (p.v.out + kRows - 1) / kRows;  // in an image
+  ForRows(pool, p.n * steps, kRows * p.u.out * p.channels * 9 * 2, [&](int64_t i) HWY_ATTR {
+    const float* image = x + i / steps * p.v.in * p.u.in * p.channels;
+    float* to = y + i / steps * p.v.out * p.u.out * p.channels;
+    const int64_t v = i % steps * kRows;
+    if (v + kRows <= p.v.out) {
+      RunRows3x3<kStride, kRows>(p, v, image, to);
     } else {
-      RunBlock3x3<kStride, 1, false>(p, rows, u++, y);
+      RunRows3x3<kStride, 1>(p, v, image, to);
     }
-  }
+  });
 }
 
 template <Mode kMode>
@@ -278,40 +285,45 @@ void RunRow(const Problem& p, const Line& row, const Line* cols, const float* im
   }
 }
 
+bool By3x3(const ConvShape& s) {
+  return s.k == s.c && s.kh == 3 && s.kw == 3 && s.dilation_h == 1 && s.dilation_w == 1 && s.stride_h == s.stride_w &&
+         s.stride_w <= 2;
+}
+
 void RunDepthwise(ThreadPool& pool, const ConvShape& s, bool forward, const float* x, const float* w,
                   const Epilogue& epilogue, float* y, float* workspace) {
   Problem p;
   p.v = {forward ? s.h : s.oh, forward ? s.oh : s.h, s.kh, s.stride_h, s.dilation_h, s.pad_top, forward};
   p.u = {forward ? s.w : s.ow, forward ? s.ow : s.w, s.kw, s.stride_w, s.dilation_w, s.pad_left, forward};
   p.n = s.n, p.channels = forward ? s.k : s.c, p.in_channels = forward ? s.c : s.k, p.k = s.k, p.m = s.k / s.c;
-  p.w = w, p.epilogue = epilogue, p.y = y;
+  p.w = w, p.w_tap = s.k, p.epilogue = epilogue, p.y = y;
+  p.far = p.n * p.v.in * p.u.in * p.channels >= kFar;
+  p.stream = p.n * p.v.out * p.u.out * p.channels >= kStreamed && p.channels % kLanes == 0 &&
+             reinterpret_cast<uintptr_t>(y) % (sizeof(float) * kLanes) == 0;
+  if (By3x3(s) && !forward && s.stride_w == 2) {
+    const Plane plane = {s.h, s.w, s.c, s.pad_top, s.pad_left};
+    const int64_t first = s.pad_top / 2, steps = (s.h - 1 + s.pad_top) / 2 + 1 - first;  // pairs of rows in an image
+    return ForRows(pool, s.n * steps, 9 * s.ow * s.c * 2, [&](int64_t i) HWY_ATTR {
+      GradInputRows3x3(plane, s.oh, s.ow, w, x + i / steps * s.oh * s.ow * s.c, first + i % steps,
+                       y + i / steps * s.h * s.w * s.c, p.stream);
+    });
+  }
+  if (By3x3(s)) {
+    if (!forward) p.v.pad = 2 - p.v.pad, p.u.pad = 2 - p.u.pad, p.w += 8 * s.k, p.w_tap = -s.k;
+    return s.stride_w == 1 ? Run3x3<1>(pool, p, x, y) : Run3x3<2>(pool, p, x, y);
+  }
   Line* cols = reinterpret_cast<Line*>(workspace);
   for (int64_t i = 0; i < p.u.out; ++i) ::new (cols + i) Line(p.u.At(i));
-  const int by_3 = forward && p.m == 1 && s.kh == 3 && s.kw == 3 && s.dilation_w == 1 && s.stride_w <= 2
-                       ? static_cast<int>(s.stride_w)
-                       : 0;
-  const int64_t rows = p.n * p.v.out, row_work = 2 * p.u.out * s.kh * s.kw * s.k;
-  const int64_t task = rows * row_work < 200000 ? std::max<int64_t>(rows, 1) : std::max<int64_t>(1, 100000 / row_work);
-  pool.For((rows + task - 1) / task, [&](int64_t t) HWY_ATTR {
-    for (int64_t r = t * task; r < std::min(rows, (t + 1) * task); ++r) {
-      const float* image = x + r / p.v.out * p.v.in * p.u.in * p.in_channels;
-      float* dst = y + r * p.u.out * p.channels;
-      if (by_3 == 1) {
-        RunRow3x3<1>(p, r % p.v.out, image, dst);
-        continue;
-      }
-      if (by_3 == 2) {
-        RunRow3x3<2>(p, r % p.v.out, image, dst);
-        continue;
-      }
-      const Line row = p.v.At(r % p.v.out);
-      if (p.m == 1) {
-        RunRow<Mode::kPlain>(p, row, cols, image, dst);
-      } else if (forward) {
-        RunRow<Mode::kSpread>(p, row, cols, image, dst);
-      } else {
-        RunRow<Mode::kCollect>(p, row, cols, image, dst);
-      }
+  ForRows(pool, p.n * p.v.out, 2 * p.u.out * s.kh * s.kw * s.k, [&](int64_t r) HWY_ATTR {
+    const float* image = x + r / p.v.out * p.v.in * p.u.in * p.in_channels;
+    float* dst = y + r * p.u.out * p.channels;
+    const Line row = p.v.At(r % p.v.out);
+    if (p.m == 1) {
+      RunRow<Mode::kPlain>(p, row, cols, image, dst);
+    } else if (forward) {
+      RunRow<Mode::kSpread>(p, row, cols, image, dst);
+    } else {
+      RunRow<Mode::kCollect>(p, row, cols, image, dst);
     }
   });
 }
@@ -369,13 +381,28 @@ void GradPart(const ConvShape& s, const float* x, const float* dy, int64_t q0, i
   }
 }
 
+// The same by 3 x 3.
+template <int kStride>
+void GradPart3x3(const ConvShape& s, const float* x, const float* dy, int64_t q0, int64_t q1, float* out) {
+  std::memset(out, 0, sizeof(float) * static_cast<size_t>(9 * s.c));
+  const Plane plane = {s.h, s.w, s.c, s.pad_top, s.pad_left};
+  const bool far = s.n * s.h * s.w * s.c >= kFar;
+  for (int64_t q = q0, end; q < q1; q = end) {
+    end = std::min({q1, (q / s.oh + 1) * s.oh, far ? q + 2 : q1});
+    AddGradRows3x3<kStride>(plane, x + q / s.oh * s.h * s.w * s.c, q % s.oh, end - q / s.oh * s.oh, s.ow,
+                            dy + q * s.ow * s.c, out, far);
+  }
+}
+
 void DepthwiseGradKernel(ThreadPool& pool, const ConvShape& s, const float* x, const float* dy, float* dw,
                          float* workspace) {
-  const int64_t size = s.kh * s.kw * s.k, rows = s.n * s.oh, parts = Parts(s);
+  const int64_t size = s.kh * s.kw * s.k, parts = Parts(s);
   pool.For(parts, [&](int64_t part) HWY_ATTR {
     float* out = parts > 1 ? workspace + part * size : dw;
-    const int64_t q0 = rows * part / parts, q1 = rows * (part + 1) / parts;
-    if (s.k == s.c) {
+    const int64_t q0 = FirstRow(s, part), q1 = FirstRow(s, part + 1);
+    if (By3x3(s)) {
+      s.stride_w == 1 ? GradPart3x3<1>(s, x, dy, q0, q1, out) : GradPart3x3<2>(s, x, dy, q0, q1, out);
+    } else if (s.k == s.c) {
       GradPart<Mode::kPlain>(s, x, dy, q0, q1, out);
     } else {
       GradPart<Mode::kSpread>(s, x, dy, q0, q1, out);

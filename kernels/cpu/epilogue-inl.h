@@ -18,25 +18,44 @@ namespace ingot::cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
+// The larger, or the smaller, of v and a number; a NaN stays one, and so does the sign of 0. On x86 an instruction
+// gives its second operand if either is NaN or both are 0; emulated targets do not imitate that.
+template <class V>
+HWY_INLINE V AtLeast(V v, V least) {
+  namespace hn = hwy::HWY_NAMESPACE;
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+  return hn::Max(least, v);
+#else
+  return hn::IfThenElse(hn::Lt(v, least), least, v);
+#endif
+}
+template <class V>
+HWY_INLINE V AtMost(V v, V most) {
+  namespace hn = hwy::HWY_NAMESPACE;
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+  return hn::Min(most, v);
+#else
+  return hn::IfThenElse(hn::Gt(v, most), most, v);
+#endif
+}
+
 // act(v) for some vectors: what is asked for is looked at once, not for each of them.
 template <size_t N, class V>
 HWY_INLINE void Activate(const Epilogue& e, V (&v)[N]) {
   namespace hn = hwy::HWY_NAMESPACE;
   const hn::DFromV<V> d;
-  // Comparisons, since Max and Min hide a NaN on some targets.
   if (e.slope == 0) {
-    const V zero = hn::Zero(d);
-    HWY_UNROLL(16)
-    for (size_t i = 0; i < N; ++i) v[i] = hn::IfThenElse(hn::Lt(v[i], zero), zero, v[i]);
+    HWY_UNROLL(24)
+    for (size_t i = 0; i < N; ++i) v[i] = AtLeast(v[i], hn::Zero(d));
   } else if (e.slope != 1) {
     const V zero = hn::Zero(d), slope = hn::Set(d, e.slope);
-    HWY_UNROLL(16)
+    HWY_UNROLL(24)
     for (size_t i = 0; i < N; ++i) v[i] = hn::IfThenElse(hn::Lt(v[i], zero), hn::Mul(slope, v[i]), v[i]);
   }
   if (e.limit < std::numeric_limits<float>::infinity()) {
     const V limit = hn::Set(d, e.limit);
-    HWY_UNROLL(16)
-    for (size_t i = 0; i < N; ++i) v[i] = hn::IfThenElse(hn::Gt(v[i], limit), limit, v[i]);
+    HWY_UNROLL(24)
+    for (size_t i = 0; i < N; ++i) v[i] = AtMost(v[i], limit);
   }
 }
 

@@ -123,18 +123,18 @@ void ReduceRow(const Job& job, int64_t i) {
     const int64_t left = g.n - j;
     const bool whole = left >= kLanes;
     const float* from = job.partials + i * g.n + j;
-    Vec sum = hn::Zero(d);
+    Vec sum[] = {hn::Zero(d)};
     for (int64_t s = 0; s < job.plan.splits; ++s, from += g.m * g.n) {
-      sum = hn::Add(sum, whole ? hn::LoadU(d, from) : LoadSome(from, left));
+      sum[0] = hn::Add(sum[0], whole ? hn::LoadU(d, from) : LoadSome(from, left));
     }
     const auto load = [&](const float* p) HWY_ATTR { return whole ? hn::LoadU(d, p) : LoadSome(p, left); };
     Finish finish = {g.accumulate, false, &g.epilogue};
     finish.MoveTo(i * g.ldc + j, j);
-    const Vec out = Apply(sum, finish, g.accumulate ? load(c + j) : hn::Zero(d), 0, 0, load);
+    Apply(sum, finish, c + j, 0, 0, 0, load);
     if (whole) {
-      hn::StoreU(out, d, c + j);
+      hn::StoreU(sum[0], d, c + j);
     } else {
-      StoreSome(out, c + j, left);
+      StoreSome(sum[0], c + j, left);
     }
   }
 }

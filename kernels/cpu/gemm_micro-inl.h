@@ -94,18 +94,31 @@ struct Finish {
   }
 };
 
-// `column` and `element` lie behind the block's first; load(p) reads a vector, or what is left of one.
-template <class LoadFn>
-HWY_INLINE Vec Apply(Vec sum, const Finish& f, Vec c, int64_t column, int64_t element, const LoadFn& load) {
-  if (f.load_c) sum = hn::Add(c, sum);
-  if (f.epilogue == nullptr) return sum;
-  if (f.scale != nullptr) sum = hn::Mul(sum, load(f.scale + column));
-  if (f.shift != nullptr) sum = hn::Add(sum, load(f.shift + column));
-  if (f.residual != nullptr && !f.epilogue->residual_last) sum = hn::Add(sum, load(f.residual + element));
-  Vec one[] = {sum};
-  Activate(*f.epilogue, one);
-  if (f.residual != nullptr && f.epilogue->residual_last) one[0] = hn::Add(one[0], load(f.residual + element));
-  return one[0];
+// What becomes of the sums of N rows, for one vector of columns. `column` and `element` lie behind the block's first;
+// rows of C and of the residual are `ldc` apart. load(p) reads a vector, or what is left of one. What is asked for is
+// looked at once, not for each row.
+template <size_t N, class LoadFn>
+HWY_INLINE void Apply(Vec (&sum)[N], const Finish& f, const float* c, int64_t ldc, int64_t column, int64_t element,
+                      const LoadFn& load) {
+  const auto add_rows = [&](const float* from) HWY_ATTR {
+    INGOT_UNROLL
+    for (size_t r = 0; r < N; ++r) sum[r] = hn::Add(sum[r], load(from + static_cast<int64_t>(r) * ldc));
+  };
+  if (f.load_c) add_rows(c);
+  if (f.epilogue == nullptr) return;
+  if (f.scale != nullptr) {
+    const Vec scale = load(f.scale + column);
+    INGOT_UNROLL
+    for (size_t r = 0; r < N; ++r) sum[r] = hn::Mul(sum[r], scale);
+  }
+  if (f.shift != nullptr) {
+    const Vec shift = load(f.shift + column);
+    INGOT_UNROLL
+    for (size_t r = 0; r < N; ++r) sum[r] = hn::Add(sum[r], shift);
+  }
+  if (f.residual != nullptr && !f.epilogue->residual_last) add_rows(f.residual + element);
+  Activate(*f.epilogue, sum);
+  if (f.residual != nullptr && f.epilogue->residual_last) add_rows(f.residual + element);
 }
 
 struct Block {
@@ -174,19 +187,19 @@ HWY_NOINLINE void Micro(const Block& t) {
   for (int v = 0; v < V; ++v) {
     const bool whole = v + 1 < V || rest == kLanes;
     const auto load = [&](const float* p) HWY_ATTR { return whole ? hn::LoadU(d, p) : LoadSome(p, rest); };
+    float* HWY_RESTRICT c = t.c + v * kLanes;
+    Vec out[R];
     INGOT_UNROLL
-    for (int r = 0; r < R; ++r) {
-      const int64_t element = r * t.ldc + v * kLanes;
-      float* HWY_RESTRICT c = t.c + element;
-      const Vec out = Apply(sum[r][v], f, f.load_c ? load(c) : hn::Zero(d), v * kLanes, element, load);
-      if (whole) {
-        if (f.stream) {
-          hn::Stream(out, d, c);
-        } else {
-          hn::StoreU(out, d, c);
-        }
+    for (int r = 0; r < R; ++r) out[r] = sum[r][v];
+    Apply(out, f, c, t.ldc, v * kLanes, v * kLanes, load);
+    INGOT_UNROLL
+    for (int r = 0; r < R; ++r, c += t.ldc) {
+      if (!whole) {
+        StoreSome(out[r], c, rest);
+      } else if (f.stream) {
+        hn::Stream(out[r], d, c);
       } else {
-        StoreSome(out, c, rest);
+        hn::StoreU(out[r], d, c);
       }
     }
   }
