@@ -17,7 +17,8 @@
 namespace ingot {
 namespace {
 
-constexpr double kBudget = 0.01;        // of the time of a step, for looking into it now and then
+constexpr double kBudget = 0.01;        // of the time of steps, for looking into one of them now and then
+constexpr double kClocks = 0.005;       // and for clocks around them
 constexpr size_t kMostTimes = 1 << 16;  // that are kept for a median
 constexpr int64_t kFirst = 3;           // steps are looked into anyway
 
@@ -30,12 +31,12 @@ double Median(std::vector<float> values) {
   return static_cast<double>(*middle);
 }
 
-// What a look at one step of the plan costs: two readings of the clock, a line in the trace, the call itself.
+// What a look costs: two readings of the clock, a line in the trace, and about as much for the calls.
 int64_t CostOfALook() {
   constexpr int kTimes = 256;
   const int64_t begin = Trace::Now();
   for (int i = 1; i < kTimes; ++i) Trace::Now();
-  return 3 * (Trace::Now() - begin) / kTimes + 10;
+  return 4 * (Trace::Now() - begin) / kTimes + 30;
 }
 
 struct Times {
@@ -57,10 +58,15 @@ struct Looked {
   Times copy;
 };
 
+// Steps of so many rows: some are looked into, some are timed as a whole, and if they are short others only counted.
 struct Whole {
-  int64_t rows = 0, steps = 0, unseen = 0;
-  double seconds = 0, unseen_seconds = 0;
+  int64_t rows = 0, steps = 0, looked = 0, timed = 0;
+  double looked_seconds = 0, timed_seconds = 0;
   Times times{};
+  double mean() const {
+    return timed ? timed_seconds / static_cast<double>(timed) : looked_seconds / static_cast<double>(looked);
+  }
+  double seconds() const { return looked_seconds + static_cast<double>(steps - looked) * mean(); }
 };
 
 }  // namespace
@@ -70,7 +76,7 @@ struct Recorder::Seen {
   ModelState& model;
   std::string where;
   int64_t every, cost_of_a_look = CostOfALook();
-  int64_t began = Trace::Now(), skip = 0, at = 0;
+  int64_t began = Trace::Now(), skip = 0, skip_clock = 0, at = 0;
   const Watch* also = nullptr;
   Watch watch{};
   double parts[4] = {};
@@ -86,21 +92,15 @@ struct Recorder::Seen {
       if (w.rows == rows) return w;
     return whole.emplace_back(Whole{.rows = rows});
   }
-  // Whether the next step is looked into.
-  bool Due() {
-    if (into.steps_done++ < kFirst) return true;
-    if (skip-- > 0) return false;
-    return true;
-  }
-  void Plan(const Whole& w, double seconds) {
+  // When to look again, and when to time.
+  void Plan(const Whole& w) {
     if (every) {
       skip = every - 1;
       return;
     }
-    const double each = w.unseen ? w.unseen_seconds / static_cast<double>(w.unseen) : seconds;
     const double cost = Seconds(cost_of_a_look) * static_cast<double>(now ? now->parts.size() : 0);
     // At least one in between is not looked into, and so tells how long the whole takes.
-    skip = static_cast<int64_t>(std::clamp(std::ceil(cost / (kBudget * std::max(1e-9, each))) - 1, 1.0, 1e6));
+    skip = static_cast<int64_t>(std::clamp(std::ceil(cost / (kBudget * std::max(1e-9, w.mean()))) - 1, 1.0, 1e6));
   }
 };
 
@@ -145,32 +145,37 @@ Recorder::Step::Step(Recorder* r, int64_t number, int64_t rows, const Watch& als
   if (!r) return;
   Seen& seen = *r->seen_;
   seen.now = nullptr;
-  if (seen.Due()) {
+  Whole& whole = seen.Of(rows);
+  ++whole.steps;
+  if (seen.into.steps_done++ < kFirst || seen.skip-- <= 0) {
     watch_ = &seen.watch;
     seen.also = &also;
     Trace::Detail(true);
+  } else if (whole.timed > 0 && seen.skip_clock-- > 0) {
+    return;
   }
   begin_ = seen.at = Trace::Now();
 }
 
 Recorder::Step::~Step() {
-  if (!r_) return;
+  if (!begin_) return;
   const int64_t now = Trace::Now();
   Seen& seen = *r_->seen_;
   Whole& whole = seen.Of(rows_);
-  const double seconds = Seconds(now - begin_);
-  ++whole.steps;
-  whole.seconds += seconds;
   Trace::Add(seen.into.training ? "step" : "prediction", number_, begin_, now);
   if (watch_ == &seen.watch) {
     Trace::Detail(false);
     ++seen.into.looked_into;
-    seen.Plan(whole, seconds);
+    ++whole.looked;
+    whole.looked_seconds += Seconds(now - begin_);
+    seen.Plan(whole);
     return;
   }
-  ++whole.unseen;
-  whole.unseen_seconds += seconds;
+  ++whole.timed;
+  whole.timed_seconds += Seconds(now - begin_);
   whole.times.Add(now - begin_);
+  const double each = Seconds(now - seen.began) / static_cast<double>(seen.into.steps_done);  // and what lies between
+  seen.skip_clock = static_cast<int64_t>(std::min(1e3, Seconds(seen.cost_of_a_look) / (kClocks * each)));
 }
 
 void Recorder::Look(const Program& program, const ingot::Step* step) {
@@ -212,8 +217,8 @@ void Recorder::Finish() {
   double in_steps = 0;
   const Whole* most = nullptr;
   for (const Whole& w : seen.whole) {
-    in_steps += w.seconds;
-    if (!most || w.seconds > most->seconds) most = &w;
+    in_steps += w.seconds();
+    if (!most || w.seconds() > most->seconds()) most = &w;
   }
   const Looked* looked = nullptr;
   for (const Looked& l : seen.looked)

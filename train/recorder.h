@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Takes a profile while a fit runs: clocks around what fit does, and, in some of its steps, behind each step of the
-// plan. How many of them is chosen so that looking costs about 1 % of the time: a step of 15 us has 20 steps of its
-// plan, and each clock costs some 50 ns. Times of steps that were looked into count for their parts, never for the
-// whole.
+// plan. How many of them is chosen so that looking costs about 1 % of the time: a step of 3 us has 20 steps of its
+// plan, and to look at one costs some 100 ns. Such short steps are not all timed as a whole either, for the same
+// reason. Times of steps that were looked into count for their parts, not for the whole.
 //
 // Threads: of the one that fits. What others did comes from the trace.
 #pragma once
