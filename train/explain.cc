@@ -437,7 +437,7 @@ class Explainer {
     if (finite_) OfFeatures();
 
     RateFigures rate{model_.learning_rate(), first_, last_, trial_, 0, 0};
-    result_.watched += Printed("; the loss goes from %.4g to %.4g within it", first_, last_);
+    if (first_ != 0) result_.watched += Printed("; the loss goes from %.4g to %.4g within it", first_, last_);
     if (!finite_ || !LossRises(rate) || s_.optimizer().def().learning_rate.schedule()) return;
     rate.loss = Train(some_.rows, 0);
     rate.loss_tenth = Train(some_.rows, rate.rate / 10);

@@ -31,12 +31,13 @@ double Median(std::vector<float> values) {
   return static_cast<double>(*middle);
 }
 
-// What a look costs: two readings of the clock, a line in the trace, and about as much for the calls.
+// What a look costs: two readings of the clock, which wait for what runs before them, here and in the pool's threads; a
+// line in the trace; the calls. As measured (docs/profile.md), by the time of one reading.
 int64_t CostOfALook() {
   constexpr int kTimes = 256;
   const int64_t begin = Trace::Now();
   for (int i = 1; i < kTimes; ++i) Trace::Now();
-  return 4 * (Trace::Now() - begin) / kTimes + 30;
+  return 12 * (Trace::Now() - begin) / kTimes + 50;
 }
 
 struct Times {
@@ -250,6 +251,8 @@ void Recorder::Finish() {
   std::stable_sort(p.calls.begin(), p.calls.end(),
                    [](const Profile::Call& a, const Profile::Call& b) { return a.seconds > b.seconds; });
   const auto of = [&](Part part) { return seen.parts[static_cast<size_t>(part)]; };
+  // Where steps were timed now and then, their sum is an estimate; it takes what there was to take at most.
+  in_steps = std::min(in_steps, p.seconds - callbacks - of(Part::kInput) - of(Part::kValidation) - of(Part::kPlan));
   const double share = in_steps / std::max(1e-12, sum + p.copy_ms);  // seconds for each ms of a step
   p.seconds_copying = share * p.copy_ms;
   p.phases = {{"input", of(Part::kInput) + p.seconds_copying},
