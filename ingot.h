@@ -19,6 +19,8 @@
 #include "ingot/optim/optimizers.h"
 #include "ingot/optim/schedules.h"
 #include "ingot/train/callbacks.h"
+#include "ingot/train/explain.h"
 #include "ingot/train/losses.h"
 #include "ingot/train/metrics.h"
 #include "ingot/train/model.h"
+#include "ingot/train/profile.h"

@@ -87,7 +87,7 @@ void Measure(const Options& o, bool training) {
   const Profile steps =
       profile(model, BenchData(model, o.batch), {.training = training, .seconds = o.profile ? o.seconds : 0});
   const double gflops = steps.flops / median / 1e6;
-  if (o.profile) std::fputs(steps.str(peak).c_str(), stdout);
+  if (o.profile) std::fputs(steps.str().c_str(), stdout);
   if (o.json)
     std::printf("%s\n", nlohmann::ordered_json{{"engine", "ingot"},
                                                {"what", training ? "step" : "predict"},

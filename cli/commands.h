@@ -18,6 +18,8 @@ void AddLoad(CLI::App& app);   // load-report
 void AddMachine(CLI::App& app);
 void AddPlot(CLI::App& app);
 void AddReport(CLI::App& app);
+void AddProfile(CLI::App& app);
+void AddExplain(CLI::App& app);
 void AddBenchKernels(CLI::App& bench);
 void AddBenchLoad(CLI::App& bench);
 void AddBenchData(CLI::App& bench);

@@ -4,10 +4,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "ingot/cli/commands.h"
@@ -17,20 +17,17 @@
 namespace ingot {
 namespace {
 
-constexpr std::pair<const char*, size_t> kSizes[] = {{"16 KiB", size_t{16} << 10},
-                                                     {"256 KiB", size_t{256} << 10},
-                                                     {"4 MiB", size_t{4} << 20},
-                                                     {"256 MiB", size_t{256} << 20}};
-
 void Print(bool json) {
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   nlohmann::ordered_json all = {{"cores", cores}, {"ceilings", nlohmann::ordered_json::array()}};
   std::vector<int> counts = {1};
+  std::vector<Ceilings> found;
   if (cores > 1) counts.push_back(cores);
   for (const int threads : counts) {
     ThreadPool pool(threads);
-    nlohmann::ordered_json line = {{"threads", threads}, {"gflops", MeasurePeakGflops(pool)}};
-    for (const auto& [name, bytes] : kSizes) line["copy_gbs"][name] = MeasureCopyGBs(pool, bytes);
+    const Ceilings& measured = found.emplace_back(MeasureCeilings(pool));
+    nlohmann::ordered_json line = {{"threads", threads}, {"gflops", measured.gflops}};
+    for (const Ceilings::Copy& copy : measured.copies) line["copy_gbs"][copy.name] = copy.gbs;
     all["ceilings"].push_back(line);
   }
   if (json) {
@@ -38,12 +35,12 @@ void Print(bool json) {
     return;
   }
   std::printf("%-8s %18s", "threads", "multiply-add");
-  for (const auto& [name, bytes] : kSizes) std::printf("  copy in %s", name);
+  for (const Ceilings::Copy& copy : found[0].copies) std::printf("  copy in %s", copy.name);
   std::printf("\n");
-  for (const auto& line : all["ceilings"]) {
-    std::printf("%-8d %10.1f GFLOP/s", line["threads"].get<int>(), line["gflops"].get<double>());
-    for (const auto& [name, bytes] : kSizes)
-      std::printf("  %*.1f GB/s", static_cast<int>(std::string(name).size()) + 3, line["copy_gbs"][name].get<double>());
+  for (const Ceilings& measured : found) {
+    std::printf("%-8d %10.1f GFLOP/s", measured.threads, measured.gflops);
+    for (const Ceilings::Copy& copy : measured.copies)
+      std::printf("  %*.1f GB/s", static_cast<int>(std::strlen(copy.name)) + 3, copy.gbs);
     std::printf("\n");
   }
 }

@@ -83,6 +83,8 @@ int main(int argc, char** argv) {
   ingot::AddMachine(app);
   ingot::AddPlot(app);
   ingot::AddReport(app);
+  ingot::AddProfile(app);
+  ingot::AddExplain(app);
   ingot::AddBench(app);
   std::vector<std::string> words(argv + 1, argv + argc);
   app.add_subcommand("help", "`help COMMAND`: the same as COMMAND --help");

@@ -110,7 +110,7 @@ std::string TimeByLayer(const Profile& profile, bool training) {
   std::vector<Bar> bars;
   std::map<std::string, size_t> place;
   double sum = 0;
-  for (const Profile::Step& step : profile.steps) {
+  for (const Profile::Part& step : profile.steps) {
     const std::string name = step.layer.empty() ? "(" + step.phase + ")" : step.layer;
     const auto [at, fresh] = place.emplace(name, bars.size());
     if (fresh) bars.push_back({name});

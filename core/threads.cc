@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <system_error>
 
+#include "ingot/core/trace.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -33,7 +35,7 @@ int ThreadsFromEnvironment() {
 ThreadPool::ThreadPool(int threads) {
   if (threads <= 0) threads = static_cast<int>(std::thread::hardware_concurrency());
   try {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { Worker(); });
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { Worker(i); });
   } catch (const std::system_error&) {
     // The system gives no more threads: those that are there do the work.
   }
@@ -55,7 +57,8 @@ void ThreadPool::TakeTiles() {
   for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < tiles_;) fn_(context_, i);
 }
 
-void ThreadPool::Worker() {
+void ThreadPool::Worker(int number) {
+  Trace::NameThread("pool worker", number);
   uint32_t seen = 0;
   for (;;) {
     for (int spin = 0; spin < kSpins && job_.load(std::memory_order_relaxed) == seen; ++spin) Pause();
@@ -65,8 +68,11 @@ void ThreadPool::Worker() {
     // Either this worker sees that the job is closed, or the owner sees that the worker is inside: both sides write
     // before they read, and all four are in one order.
     inside_.fetch_add(1);
+    const int64_t begin = Trace::detailed() && open_.load() ? Trace::Now() : 0;
     if (open_.load()) TakeTiles();
+    const int64_t end = begin ? Trace::Now() : 0;
     inside_.fetch_sub(1);
+    if (begin) Trace::Add("tiles", -1, begin, end);  // nobody waits for it
   }
 }
 

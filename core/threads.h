@@ -43,7 +43,7 @@ class ThreadPool {
   using TileFn = void (*)(void* context, int64_t tile);
 
   void Run(int64_t n, TileFn fn, void* context);
-  void Worker();
+  void Worker(int number);
   void TakeTiles();
 
   std::vector<std::thread> workers_;

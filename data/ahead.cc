@@ -2,14 +2,21 @@
 #include "ingot/data/ahead.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
+
+#include "ingot/core/trace.h"
 
 namespace ingot {
 
 Ahead::Ahead(Claim claim, Make make, int threads, int64_t elements) : claim_(std::move(claim)), make_(std::move(make)) {
   ring_.resize(static_cast<size_t>(std::max<int64_t>(threads, elements)));
   try {
-    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
+    for (int i = 0; i < threads; ++i)
+      threads_.emplace_back([this, i] {
+        Trace::NameThread("data", i + 1);
+        Work();
+      });
   } catch (...) {
     if (threads_.empty()) throw;  // else those there are do it
   }
@@ -34,6 +41,7 @@ void Ahead::Work() {
     Place& place = at(number);
     lock.unlock();
 
+    std::optional<TraceSpan> span(std::in_place, "make", number);
     std::exception_ptr error;
     bool end = false;
     try {
@@ -54,6 +62,7 @@ void Ahead::Work() {
         error = std::current_exception();
       }
     }
+    span.reset();
     lock.lock();
     place.end = end;
     place.error = std::move(error);

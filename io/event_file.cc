@@ -17,6 +17,7 @@
 #include "ingot/core/bars.h"
 #include "ingot/core/crc32c.h"
 #include "ingot/core/error.h"
+#include "ingot/core/trace.h"
 #include "ingot/io/png.h"
 
 namespace ingot {
@@ -184,6 +185,7 @@ void EventFile::Add(std::function<std::string()> event) {
 }
 
 void EventFile::Run() {
+  Trace::NameThread("tensorboard");
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [&] { return ends_ || !jobs_.empty(); });
@@ -198,6 +200,7 @@ void EventFile::Run() {
     lock.unlock();
     std::exception_ptr error;
     try {
+      const TraceSpan span("write");
       WriteRecord(Proto().Double(1, job.time).str() + job.event());
     } catch (...) {
       error = std::current_exception();

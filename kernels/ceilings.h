@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 #include "ingot/core/threads.h"
 
@@ -17,5 +18,23 @@ double MeasurePeakGflops(ThreadPool& pool);
 
 // GB/s of copying, read and written bytes counted alike, where each thread works on `bytes` of its own.
 double MeasureCopyGBs(ThreadPool& pool, size_t bytes);
+
+struct Ceilings {
+  struct Copy {
+    const char* name;  // "16 KiB"
+    size_t bytes;      // of each thread
+    double gbs;
+  };
+  int threads = 0;
+  double gflops = 0;
+  std::vector<Copy> copies;  // the smallest first
+  double seconds = 0;        // that it took to measure
+
+  // Of work on so many bytes, by all threads together: between the measured sizes by their logarithms.
+  double gbs(double bytes) const;
+};
+Ceilings MeasureCeilings(ThreadPool& pool);
+// Those of so many threads, measured once in a process, when they are first asked for: about a third of a second.
+const Ceilings& CeilingsOf(int threads);
 
 }  // namespace ingot

@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "ingot/core/trace.h"
+
 namespace ingot {
 namespace {
 
@@ -132,7 +134,9 @@ void BackgroundSave::Copy(Checkpoint& c, ThreadPool& pool) {
 
 void BackgroundSave::Start(Writing writing) {
   job_ = std::make_shared<Job>();
-  Jobs::The().Start(job_, [job = job_, writing = std::move(writing)] {
+  Jobs::The().Start(job_, [job = job_, writing = std::move(writing), starter = std::this_thread::get_id()] {
+    if (std::this_thread::get_id() != starter) Trace::NameThread("background save");
+    const TraceSpan span("save");
     std::string error;
     try {
       writing();

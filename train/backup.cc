@@ -13,9 +13,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Backup : public Callback {
+class BackupAndRestoreCallback : public Callback {
  public:
-  Backup(const std::string& path, const BackupAndRestoreOptions& o) : path_(path), o_(o) {
+  BackupAndRestoreCallback(const std::string& path, const BackupAndRestoreOptions& o) : path_(path), o_(o) {
     if (!path.ends_with(".ingot"))
       Fail("BackupAndRestore: '", path, "' is not the name of an .ingot file, which alone can hold all of a fit");
     if (o.save_freq < 0)
@@ -66,7 +66,7 @@ class Backup : public Callback {
 }  // namespace
 
 CallbackPtr BackupAndRestore(const std::string& path, const BackupAndRestoreOptions& options) {
-  return std::make_shared<Backup>(path, options);
+  return std::make_shared<BackupAndRestoreCallback>(path, options);
 }
 
 }  // namespace ingot

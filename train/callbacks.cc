@@ -94,7 +94,7 @@ class Lambda : public Callback {
   LambdaCallbackOptions o_;
 };
 
-class MemoryReporter : public Callback {
+class MemoryReportCallback : public Callback {
  public:
   void add_logs(Model& model, Logs& logs) override {
     const ProcessMemory now = MemoryOfProcess();
@@ -114,7 +114,7 @@ CallbackPtr EarlyStopping(const EarlyStoppingOptions& options) {
 CallbackPtr TerminateOnNaN(const TerminateOnNaNOptions& options) {
   return std::make_shared<TerminateOnNaNCallback>(options);
 }
-CallbackPtr MemoryReport() { return std::make_shared<MemoryReporter>(); }
+CallbackPtr MemoryReport() { return std::make_shared<MemoryReportCallback>(); }
 CallbackPtr LambdaCallback(const LambdaCallbackOptions& options) { return std::make_shared<Lambda>(options); }
 
 }  // namespace ingot

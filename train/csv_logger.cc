@@ -17,9 +17,9 @@
 namespace ingot {
 namespace {
 
-class Logger : public Callback {
+class CSVLoggerCallback : public Callback {
  public:
-  Logger(const std::string& path, const CSVLoggerOptions& o) : path_(path), o_(o) {
+  CSVLoggerCallback(const std::string& path, const CSVLoggerOptions& o) : path_(path), o_(o) {
     if (o.separator.size() != 1 || o.separator == "\"" || o.separator == "\n" || o.separator == "\r")
       Fail("CSVLogger: '", path, "': the separator is '", o.separator, "', one character was expected");
   }
@@ -108,7 +108,7 @@ class Logger : public Callback {
 }  // namespace
 
 CallbackPtr CSVLogger(const std::string& path, const CSVLoggerOptions& options) {
-  return std::make_shared<Logger>(path, options);
+  return std::make_shared<CSVLoggerCallback>(path, options);
 }
 
 }  // namespace ingot

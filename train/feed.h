@@ -30,6 +30,7 @@ class Feed {
   Rows rows() const { return {arrays_ ? rows_.data() : nullptr, 0, count()}; }
   int64_t count() const { return arrays_ ? static_cast<int64_t>(rows_.size()) : batch_.rows(); }
   bool weighted() const { return !data().sample_weight.empty(); }
+  int threads() const { return stage_->threads(); }  // that read ahead
   std::string str() const { return stage_->str(); }
 
  private:

@@ -16,6 +16,7 @@
 #include "ingot/train/feed.h"
 #include "ingot/train/fit_position.h"
 #include "ingot/train/interrupt.h"
+#include "ingot/train/recorder.h"
 #include "ingot/train/trainer.h"
 
 namespace ingot {
@@ -92,7 +93,7 @@ void Append(History& history, const std::string& name, double value) {
 // left out, and what was not comes first.
 class Calls {
  public:
-  explicit Calls(FitRun& run) : run_(run), callbacks_(run.options.callbacks) {}
+  Calls(FitRun& run, Recorder* recorder) : run_(run), callbacks_(run.options.callbacks), recorder_(recorder) {}
 
   void GoOn() { behind_ = true, from_ = run_.hook, next_ = run_.callback + 1; }
   bool behind() const { return behind_; }  // what comes now was done before the file was saved
@@ -103,13 +104,19 @@ class Calls {
     if (behind_ && !here && hook != Hook::kTrainEnd) return;
     behind_ = false;
     run_.hook = hook;
-    for (run_.callback = here ? next_ : 0; run_.callback < callbacks_.size(); ++run_.callback)
-      call(*callbacks_[run_.callback]);
+    static const char* const names[] = {"on_train_begin",     "on_epoch_begin", "on_train_batch_begin",
+                                        "on_train_batch_end", "on_epoch_end",   "on_train_end"};
+    for (run_.callback = here ? next_ : 0; run_.callback < callbacks_.size(); ++run_.callback) {
+      Callback& callback = *callbacks_[run_.callback];
+      const Recorder::Called called(recorder_, callback, names[static_cast<int>(hook)]);
+      call(callback);
+    }
   }
 
  private:
   FitRun& run_;
   const Callbacks& callbacks_;
+  Recorder* recorder_;
   bool behind_ = false;
   Hook from_ = Hook::kTrainBegin;
   size_t next_ = 0;
@@ -241,17 +248,29 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
   };
   FitRun run{*this, o, data, steps};
   run.epoch = o.initial_epoch;
+  std::optional<Recorder> profiled;
+  if (o.profile) profiled.emplace(*o.profile, s, true, "fit");
+  Recorder* const recorder = profiled ? &*profiled : nullptr;
+  const char* const input = feed && feed->threads() ? "wait for data" : "make data";
   if (feed) {
+    const Recorder::Span span(recorder, Recorder::Part::kInput, input, 0);
     NextBatch(*feed, run, s.iterations);
     CheckClassWeight(s, feed->data(), o.class_weight);
   }
-  plan();
+  {
+    const Recorder::Span span(recorder, Recorder::Part::kPlan, "make plan");
+    plan();
+  }
   const Running running(s, run);
   const Interrupt interrupt(o.stop_on_interrupt);
-  Calls calls(run);
+  Calls calls(run, recorder);
   History& history = run.history;
   Logs logs, epoch_logs;
   const Watch watch = o.find_nan ? FindNan(s) : Watch{};
+  const auto step = [&](const Samples& of, const Rows& these) {
+    const Recorder::Step timed(recorder, run.step, these.last - these.first, watch);
+    RunStep(s, s.session, Mode::kTrain, of, these, &o.class_weight, timed.watch());
+  };
   s.stop_training = false;
   calls(Hook::kTrainBegin, [&](Callback& c) { c.on_train_begin(*this); });
   if (const auto position = std::exchange(s.position, nullptr)) {
@@ -264,28 +283,31 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
   const int64_t expected = steps == kForever ? 0 : steps * std::max(0, o.epochs - run.epoch);
   history.batch_loss.reserve(history.batch_loss.size() + static_cast<size_t>(std::min(kMostReserved, expected)));
   for (; run.epoch < o.epochs && (!s.stop_training || calls.behind()); ++run.epoch) {
+    const Recorder::Span epoch_span(recorder, Recorder::Part::kEpoch, "epoch", run.epoch);
     if (!calls.behind()) run.step = 0;
     calls(Hook::kEpochBegin, [&](Callback& c) { c.on_epoch_begin(*this, run.epoch); });
     progress.Begin(run.epoch);
     if (!calls.behind()) ResetMetrics(s, Mode::kTrain);
     for (; run.step < steps && (!s.stop_training || calls.behind()); ++run.step) {
       if (run.hook == Hook::kEpochEnd && calls.behind()) break;
-      if (feed && !calls.behind() && !NextBatch(*feed, run, s.iterations)) break;
+      if (feed && !calls.behind()) {
+        const Recorder::Span span(recorder, Recorder::Part::kInput, input, run.step);
+        if (!NextBatch(*feed, run, s.iterations)) break;
+      }
       calls(Hook::kBatchBegin, [&](Callback& c) { c.on_train_batch_begin(*this, run.step); });
       if (!calls.behind() && feed) {
         NextBatch(*feed, run, s.iterations);  // another one only where the fit was resumed just before it
-        RunStep(s, s.session, Mode::kTrain, feed->data(), feed->rows(), &o.class_weight, watch);
+        step(feed->data(), feed->rows());
       } else if (!calls.behind()) {
         // With steps_per_epoch an epoch goes on in the data where the one before it stopped.
         const int64_t at = run.epoch * steps + run.step, pass = at / per_pass, first = at % per_pass * o.batch_size;
         if (o.shuffle && pass != ordered) {
+          const Recorder::Span span(recorder, Recorder::Part::kInput, "shuffle");
           if (pass != run.pass) run.pass = pass, run.pass_steps = s.iterations - at % per_pass;
           Shuffle(order, s.seed, run.pass_steps);
           ordered = pass;
         }
-        RunStep(s, s.session, Mode::kTrain, data,
-                {o.shuffle ? order.data() : nullptr, first, std::min(rows, first + o.batch_size)}, &o.class_weight,
-                watch);
+        step(data, {o.shuffle ? order.data() : nullptr, first, std::min(rows, first + o.batch_size)});
       }
       if (!calls.behind()) history.batch_loss.push_back(s.SumsOf(Mode::kTrain).mean());
       const bool draw = progress.Due();
@@ -298,10 +320,14 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
       ReadLogs(s, Mode::kTrain, logs);
       epoch_logs = logs;
       if (validates) {
+        const Recorder::Span span(recorder, Recorder::Part::kValidation, "validation");
         const Logs val = evaluate(validation, o.validation_batch_size ? o.validation_batch_size : o.batch_size);
         for (const auto& [key, value] : val) epoch_logs.emplace_back("val_" + key, value);
       }
-      for (const CallbackPtr& callback : o.callbacks) callback->add_logs(*this, epoch_logs);
+      for (const CallbackPtr& callback : o.callbacks) {
+        const Recorder::Called called(recorder, *callback, "add_logs");
+        callback->add_logs(*this, epoch_logs);
+      }
       history.epoch.push_back(run.epoch);
       for (const auto& [key, value] : epoch_logs) Append(history, key, value);
     }
@@ -312,6 +338,7 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
   if (s.optimizer().def().common.use_ema && trained && o.epochs > o.initial_epoch) s.TakeAverages();  // as Keras does
   calls(Hook::kTrainEnd, [&](Callback& c) { c.on_train_end(*this, epoch_logs); });
   history.interrupted = interrupt.came();
+  if (recorder) recorder->Finish();
   return std::move(history);
 }
 

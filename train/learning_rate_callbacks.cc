@@ -17,9 +17,9 @@ void LogRate(const Model& model, Logs& logs) {
   if (!logs.contains("learning_rate")) logs.emplace_back("learning_rate", model.learning_rate());
 }
 
-class Plateau : public Callback {
+class ReduceLROnPlateauCallback : public Callback {
  public:
-  explicit Plateau(const ReduceLROnPlateauOptions& o)
+  explicit ReduceLROnPlateauCallback(const ReduceLROnPlateauOptions& o)
       : o_(o), monitor_("ReduceLROnPlateau", o.monitor, o.mode, o.min_delta) {
     if (!(o.factor < 1))
       Fail("ReduceLROnPlateau: factor is ", o.factor, ", a number below 1 was expected, which makes the rate smaller");
@@ -55,9 +55,9 @@ class Plateau : public Callback {
   int wait_ = 0, cooldown_ = 0;
 };
 
-class Scheduler : public Callback {
+class LearningRateSchedulerCallback : public Callback {
  public:
-  explicit Scheduler(std::function<double(int, double)> schedule) : schedule_(std::move(schedule)) {
+  explicit LearningRateSchedulerCallback(std::function<double(int, double)> schedule) : schedule_(std::move(schedule)) {
     if (!schedule_) Fail("LearningRateScheduler: the schedule is empty; give a function of epoch and rate");
   }
   void on_epoch_begin(Model& model, int epoch) override {
@@ -71,9 +71,11 @@ class Scheduler : public Callback {
 
 }  // namespace
 
-CallbackPtr ReduceLROnPlateau(const ReduceLROnPlateauOptions& options) { return std::make_shared<Plateau>(options); }
+CallbackPtr ReduceLROnPlateau(const ReduceLROnPlateauOptions& options) {
+  return std::make_shared<ReduceLROnPlateauCallback>(options);
+}
 CallbackPtr LearningRateScheduler(std::function<double(int, double)> schedule) {
-  return std::make_shared<Scheduler>(std::move(schedule));
+  return std::make_shared<LearningRateSchedulerCallback>(std::move(schedule));
 }
 
 }  // namespace ingot

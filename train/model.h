@@ -32,6 +32,8 @@
 
 namespace ingot {
 
+struct Profile;
+
 // One for all outputs, or one for each.
 struct Losses : std::vector<Loss> {
   Losses() = default;
@@ -94,6 +96,8 @@ struct FitOptions {
   // far. Error where the model has no such position, or where data, batch_size, steps or shuffle differ; epochs may.
   // Without it a loaded model begins a new fit. (BackupAndRestore does all of this by itself.)
   bool resume = false;
+  // What this fit spends its time on comes to be there (train/profile.h).
+  Profile* profile = nullptr;
 };
 
 struct Gradients {

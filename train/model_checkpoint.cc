@@ -53,9 +53,9 @@ std::string Formatted(double value, bool whole, const std::string& format, const
   return text;
 }
 
-class Checkpointer : public Callback {
+class ModelCheckpointCallback : public Callback {
  public:
-  Checkpointer(const std::string& path, const ModelCheckpointOptions& o)
+  ModelCheckpointCallback(const std::string& path, const ModelCheckpointOptions& o)
       : path_(path), o_(o), monitor_("ModelCheckpoint", o.monitor, o.mode) {
     const bool weights_only = !FormatOf(path).read;
     if (o.save_weights_only && !weights_only)
@@ -145,7 +145,7 @@ class Checkpointer : public Callback {
 }  // namespace
 
 CallbackPtr ModelCheckpoint(const std::string& path, const ModelCheckpointOptions& options) {
-  return std::make_shared<Checkpointer>(path, options);
+  return std::make_shared<ModelCheckpointCallback>(path, options);
 }
 
 }  // namespace ingot

@@ -220,7 +220,7 @@ Program& Session::Find(ModelState& model, Mode mode, const Samples& data, int64_
   program->accumulates = accumulates;
   program->x = SpecsOf(data.x, n);
   program->y = SpecsOf(data.y, n);
-  program->used = ++clock_;
+  program->used = program->made = ++clock_;
   // What "accuracy" means follows from the first targets that fit, not from those that did not.
   const auto losses = model.losses;
   const auto metrics = model.metrics;

@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "ingot/core/error.h"
+#include "ingot/core/trace.h"
 #include "ingot/io/event_file.h"
 #include "ingot/io/keras_config.h"
 #include "ingot/train/fit_position.h"
@@ -91,9 +92,9 @@ std::vector<std::string> ImagesOf(const std::string& tag, const Shape& shape, co
   return images;
 }
 
-class Board : public Callback {
+class TensorBoardCallback : public Callback {
  public:
-  Board(const std::string& folder, const TensorBoardOptions& o) : folder_(folder), o_(o) {
+  TensorBoardCallback(const std::string& folder, const TensorBoardOptions& o) : folder_(folder), o_(o) {
     if (folder.empty()) Fail("TensorBoard: log_dir is empty, a folder was expected");
     if (o.histogram_freq < 0) Fail("TensorBoard: histogram_freq is ", o.histogram_freq, ", 0 or more was expected");
     if (o.update_freq < 0) Fail("TensorBoard: update_freq is ", o.update_freq, ", 0 or more was expected");
@@ -181,6 +182,7 @@ class Board : public Callback {
 
   // The copy of the time before is done with before this one is made: there is one, however slow the disk is.
   void WriteWeights(Model& model, int epoch) {
+    const TraceSpan span("histograms");
     train_->Wait();
     const Layout& layout = model.state().layout;
     if (!copies_) copies_ = std::make_shared<std::vector<Copied>>();
@@ -226,7 +228,7 @@ class Board : public Callback {
 }  // namespace
 
 CallbackPtr TensorBoard(const std::string& log_dir, const TensorBoardOptions& options) {
-  return std::make_shared<Board>(log_dir, options);
+  return std::make_shared<TensorBoardCallback>(log_dir, options);
 }
 
 }  // namespace ingot

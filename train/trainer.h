@@ -47,6 +47,7 @@ struct Program {
   int terms = 0;
   std::vector<MetricCell> metrics;
   uint64_t used = 0;  // when, for dropping the least recently used
+  uint64_t made = 0;  // when: no other program of its session has that number
 };
 
 // Arenas and plans for one user of the weights.

@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
+#include <map>
+#include <mutex>
 #include <vector>
 
 #include "ingot/core/memory.h"
@@ -112,6 +115,41 @@ double MeasureCopyGBs(ThreadPool& pool, size_t bytes) {
     best = std::max(best, moved / cpu::Seconds(begin) / 1e9);
   }
   return best;
+}
+
+Ceilings MeasureCeilings(ThreadPool& pool) {
+  const auto begin = cpu::Clock::now();
+  Ceilings all{pool.threads(),
+               MeasurePeakGflops(pool),
+               {{"16 KiB", size_t{16} << 10, 0},
+                {"256 KiB", size_t{256} << 10, 0},
+                {"4 MiB", size_t{4} << 20, 0},
+                {"256 MiB", size_t{256} << 20, 0}}};
+  for (Ceilings::Copy& copy : all.copies) copy.gbs = MeasureCopyGBs(pool, copy.bytes);
+  all.seconds = cpu::Seconds(begin);
+  return all;
+}
+
+const Ceilings& CeilingsOf(int threads) {
+  static std::mutex mutex;
+  static std::map<int, Ceilings> measured;
+  const std::lock_guard lock(mutex);
+  const auto found = measured.find(threads);
+  if (found != measured.end()) return found->second;
+  ThreadPool pool(threads);
+  return measured.emplace(threads, MeasureCeilings(pool)).first->second;
+}
+
+double Ceilings::gbs(double bytes) const {
+  const double each = bytes / threads;
+  if (each <= static_cast<double>(copies.front().bytes)) return copies.front().gbs;
+  for (size_t i = 1; i < copies.size(); ++i) {
+    const double low = static_cast<double>(copies[i - 1].bytes), high = static_cast<double>(copies[i].bytes);
+    if (each > high) continue;
+    const double part = std::log(each / low) / std::log(high / low);
+    return copies[i - 1].gbs * std::pow(copies[i].gbs / copies[i - 1].gbs, part);
+  }
+  return copies.back().gbs;
 }
 
 }  // namespace ingot

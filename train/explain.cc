@@ -1,0 +1,528 @@
+// SPDX-License-Identifier: MIT
+//
+// Watches an epoch, tries what it takes, and lets the rules speak.
+#include "ingot/train/explain.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <thread>
+
+#include "ingot/core/error.h"
+#include "ingot/core/plural.h"
+#include "ingot/core/printed.h"
+#include "ingot/data/stage.h"
+#include "ingot/kernels/ceilings.h"
+#include "ingot/optim/slots.h"
+#include "ingot/train/check.h"
+#include "ingot/train/explain_rules.h"
+#include "ingot/train/recorder.h"
+
+namespace ingot {
+namespace {
+
+double Now() { return 1e-9 * static_cast<double>(Trace::Now()); }
+
+// All that training changes, as it was.
+class Snapshot {
+ public:
+  explicit Snapshot(Model& model)
+      : model_(model),
+        weights_(model.get_weights()),
+        slots_(model.state().slots.size(), "a copy of the optimizer's state"),
+        iterations_(model.state().iterations),
+        stop_(model.state().stop_training),
+        rate_(model.state().learning_rate),
+        position_(model.state().position) {
+    if (slots_.size()) std::memcpy(slots_.data(), model.state().slots.data(), slots_.size());
+  }
+  ~Snapshot() {
+    try {
+      Restore();
+      model_.state().position = position_;
+    } catch (const Error&) {  // of the model that was restored before already
+    }
+  }
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+
+  void Restore() {
+    ModelState& s = model_.state();
+    model_.set_weights(weights_);
+    if (slots_.size()) std::memcpy(s.slots.data(), slots_.data(), slots_.size());
+    s.iterations = iterations_;
+    s.stop_training = stop_;
+    s.learning_rate = rate_;
+    ResetMetrics(s, Mode::kTrain);
+    ResetMetrics(s, Mode::kTest);
+  }
+
+ private:
+  Model& model_;
+  Arrays weights_;
+  Block slots_;
+  int64_t iterations_;
+  bool stop_;
+  std::optional<double> rate_;
+  std::shared_ptr<const FitState> position_;
+};
+
+// Ends the epoch when it has been watched for long enough.
+class WatchesForExplain : public Callback {
+ public:
+  explicit WatchesForExplain(double seconds) : seconds_(seconds) {}
+  void on_epoch_begin(Model&, int) override { began_ = Now(); }
+  void on_train_batch_end(Model& model, int64_t, const Logs&) override {
+    if (Now() - began_ > seconds_) model.set_stop_training(true), cut_ = true;
+  }
+  bool cut() const { return cut_; }
+
+ private:
+  double seconds_, began_ = 0;
+  bool cut_ = false;
+};
+
+constexpr int64_t kMostRows = 20000;
+constexpr double kMostBytes = 64e6;
+
+// Some of the rows, from all over the arrays; of stages, those that come first.
+struct Some {
+  Samples rows;
+  int64_t apart = 1;  // row i of them is i * apart of the data
+};
+
+Samples Gathered(const Samples& all, int64_t n, int64_t apart) {
+  return all.Each([&](const Array& a) {
+    Array to(a.shape().with(0, n), a.dtype());
+    for (int64_t i = 0; i < n; ++i)
+      std::memcpy(static_cast<std::byte*>(to.data()) + static_cast<size_t>(i) * a.row_bytes(),
+                  static_cast<const std::byte*>(a.data()) + static_cast<size_t>(i * apart) * a.row_bytes(),
+                  a.row_bytes());
+    return to;
+  });
+}
+
+Some SomeOf(const Dataset& data, int64_t batch_size, double seconds) {
+  if (!data.staged()) {
+    data.Check("explain");
+    double row = 1;
+    data.ForEach([&](const char*, size_t, const Array& a) { row += static_cast<double>(a.row_bytes()); });
+    const auto most = std::max<int64_t>(2, std::min<int64_t>(kMostRows, static_cast<int64_t>(kMostBytes / row)));
+    const int64_t n = std::min(data.rows(), most), apart = n ? data.rows() / n : 1;
+    return {Gathered(data, n, apart), apart};
+  }
+  Dataset::Reader reader = (data.stage()->batched() ? data : data.batch(batch_size)).read();
+  std::vector<Samples> parts;
+  double bytes = 0;
+  int64_t n = 0;
+  const double began = Now();
+  for (Sample batch;
+       (parts.empty() || (n < kMostRows && bytes < kMostBytes && Now() - began < seconds)) && reader.next(batch);) {
+    Samples part = batch.Each([](const Array& a) { return a.copy(); });
+    bool alike = parts.empty() || part.HasAsMany(parts[0]);
+    if (alike && !parts.empty())
+      parts[0].ForEachPair(part, [&](const char*, size_t, const Array& a, const Array& b) {
+        alike &= a.dtype() == b.dtype() && a.shape().from(1) == b.shape().from(1);
+      });
+    if (!alike) break;  // lengths that change: those that came so far
+    part.ForEach([&](const char*, size_t, const Array& a) { bytes += static_cast<double>(a.bytes()); });
+    n += part.rows();
+    parts.push_back(std::move(part));
+  }
+  if (parts.empty()) Fail("explain: the data set gives no batch: ", data.str());
+  Samples all = parts[0].Each([&](const Array& a) { return Array(a.shape().with(0, n), a.dtype()); });
+  int64_t row = 0;
+  for (Samples& part : parts) {
+    all.ForEachPair(part, [&](const char*, size_t, Array& to, const Array& from) {
+      if (from.bytes())
+        std::memcpy(static_cast<std::byte*>(to.data()) + static_cast<size_t>(row) * to.row_bytes(), from.data(),
+                    from.bytes());
+    });
+    row += part.rows();
+  }
+  return {std::move(all), 1};
+}
+
+double ValueAt(const Array& a, int64_t i) {
+  const auto at = static_cast<size_t>(i);
+  return a.dtype() == DType::kFloat32 ? static_cast<double>(a.floats()[at])
+         : a.dtype() == DType::kInt32 ? a.as<int32_t>()[at]
+                                      : a.as<uint8_t>()[at];
+}
+
+// Mean and deviation by feature: by column of rows of numbers, by channel of what has more axes.
+struct Moments {
+  std::vector<double> mean, deviation;
+  double magnitude = 0;
+};
+Moments MomentsOf(const Array& a) {
+  const int64_t n = a.shape().rank() > 1 ? a.shape().back() : 1;
+  Moments m{std::vector<double>(static_cast<size_t>(n)), std::vector<double>(static_cast<size_t>(n))};
+  std::vector<double> squares(static_cast<size_t>(n));  // of distances from the mean so far: Welford
+  double all = 0;
+  for (int64_t i = 0; i < a.size(); ++i) {
+    const auto k = static_cast<size_t>(i % n);
+    const double v = ValueAt(a, i), before = v - m.mean[k];
+    m.mean[k] += before / static_cast<double>(i / n + 1);
+    squares[k] += before * (v - m.mean[k]);
+    all += v * v;
+  }
+  const double count = static_cast<double>(std::max<int64_t>(1, a.size() / n));
+  for (size_t k = 0; k < squares.size(); ++k) m.deviation[k] = std::sqrt(squares[k] / count);
+  m.magnitude = std::sqrt(all / static_cast<double>(std::max<int64_t>(1, a.size())));
+  return m;
+}
+
+Array Normalized(const Array& a, const Moments& m) {
+  Array to(a.shape());
+  const auto n = static_cast<int64_t>(m.mean.size());
+  for (int64_t i = 0; i < a.size(); ++i) {
+    const auto k = static_cast<size_t>(i % n);
+    const double deviation = m.deviation[k] > 0 ? m.deviation[k] : 1;
+    to.floats()[static_cast<size_t>(i)] = static_cast<float>((ValueAt(a, i) - m.mean[k]) / deviation);
+  }
+  return to;
+}
+
+// Whether what the model does first with an input makes its scale matter.
+bool ScaleMatters(const Network& network, size_t input) {
+  static const std::set<std::string> indifferent = {"Normalization",      "Rescaling",          "BatchNormalization",
+                                                    "LayerNormalization", "GroupNormalization", "Embedding"};
+  if (network.inputs()[input].dtype != DType::kFloat32) return false;
+  for (const Network::Node& node : network.nodes())
+    for (const int in : node.in)
+      if (in == static_cast<int>(input) && indifferent.contains(node.layer.def().class_name())) return false;
+  return true;
+}
+
+class Explainer {
+ public:
+  Explainer(Model& model, const Dataset& data, const ExplainOptions& options)
+      : model_(model), s_(model_.state()), data_(data), o_(options) {}
+
+  Explanation Run() {
+    s_.RequireCompiled("explain");
+    if (o_.fit.profile) Fail("explain: takes a profile of its own; leave FitOptions::profile out");
+    if (!(o_.seconds > 0) || !(o_.trials >= 0)) Fail("explain: seconds and trials are times, positive numbers");
+    some_ = SomeOf(data_, o_.fit.batch_size, o_.trials);
+    CheckData(s_, some_.rows, true, "explain");
+    CheckLabels(s_, some_.rows);
+    s_.EnsureTrainingArenas();
+    Snapshot before(model_);
+    before_ = &before;
+    s_.position.reset();
+    const double loss = Loss();
+    const double drawn = s_.iterations > 0 ? 0 : LossOfDrawn();
+    Watch();
+    const double after = Loss();
+    OfData();
+    OfTime();
+    OfTrials();
+    if (const auto found =
+            OptimizerStateMissing({s_.optimizer().def().class_name(), s_.iterations,
+                                   static_cast<int64_t>(SlotsOf(s_.optimizer().def()).size()), loss, drawn, after}))
+      result_.findings.push_back(*found);
+    return std::move(result_);
+  }
+
+ private:
+  void Add(std::optional<Finding> found) {
+    if (found) result_.findings.push_back(*std::move(found));
+  }
+
+  double Loss() { return model_.evaluate(Dataset(some_.rows), std::max(32, o_.fit.batch_size))["loss"]; }
+
+  double LossOfDrawn() {
+    Arrays drawn;
+    const auto& variables = s_.layout.variables();
+    for (size_t i = 0; i < variables.size(); ++i) {
+      Array& a = drawn.emplace_back(variables[i]->shape, variables[i]->dtype);
+      if (variables[i]->initialize)
+        variables[i]->initialize(static_cast<float*>(a.data()), {s_.seed, static_cast<uint32_t>(i), UINT32_MAX});
+    }
+    SetValues(variables, drawn, "explain");
+    const double loss = Loss();
+    before_->Restore();
+    return loss;
+  }
+
+  void Watch() {
+    FitOptions fit = o_.fit;
+    const auto until = std::make_shared<WatchesForExplain>(o_.seconds);
+    fit.epochs = fit.initial_epoch + 1;
+    fit.resume = false;
+    fit.callbacks.push_back(until);
+    fit.profile = &result_.profile;
+    const History history = model_.fit(data_, fit);
+    const Profile& p = result_.profile;
+    // Losses of batches, from their running mean; all are taken to be as large.
+    const std::vector<double>& running = history.batch_loss;
+    const size_t n = running.size(), quarter = std::max<size_t>(1, n / 4);
+    const auto mean = [&](size_t first, size_t last) {
+      const double to = running[last - 1] * static_cast<double>(last);
+      const double from = first ? running[first - 1] * static_cast<double>(first) : 0;
+      return (to - from) / static_cast<double>(last - first);
+    };
+    if (n >= 8) first_ = mean(0, quarter), last_ = mean(n - quarter, n);
+    steps_ = std::max<int64_t>(1, p.steps_done);
+    rows_ = o_.fit.steps_per_epoch ? int64_t{o_.fit.steps_per_epoch} * std::max<int64_t>(1, p.batch)
+            : data_.staged()       ? RowsOfStages()
+                             : static_cast<int64_t>(static_cast<double>(data_.rows()) * (1 - o_.fit.validation_split));
+    const int64_t all = p.batch ? (rows_ + p.batch - 1) / p.batch : steps_;
+    const double scale = until->cut() ? static_cast<double>(std::max(all, steps_)) / static_cast<double>(steps_) : 1;
+    // What an epoch takes: what is of each step, and what is of the epoch.
+    wait_ = scale * Inputs();
+    in_steps_ = scale * (p.phase("forward") + p.phase("backward") + p.phase("update") + p.seconds_copying);
+    validation_ = p.phase("validation");
+    epoch_ = wait_ + in_steps_ + validation_ + scale * p.phase("other");
+    for (const Profile::Call& call : p.calls) {
+      if (call.hook == "on_train_begin" || call.hook == "on_train_end" || call.callback == "WatchesForExplain")
+        continue;
+      const double seconds = call.hook.starts_with("on_train_batch") ? scale * call.seconds : call.seconds;
+      epoch_ += seconds;
+      CallbackFigures& f = callbacks_[call.callback];
+      if (f.seconds == 0) f.name = call.callback, f.hook = call.hook, f.calls = call.calls;  // the dearest comes first
+      f.seconds += seconds;
+    }
+    result_.watched = Printed(
+        "watched %s of batch %lld%s: an epoch takes %.3g s, of which %.1f %% in steps (%.4g ms each), %.1f %% waiting "
+        "for "
+        "data, %.1f %% in callbacks, %.1f %% validating",
+        Counted(static_cast<size_t>(steps_), "step").c_str(), static_cast<long long>(p.batch),
+        until->cut() ? Printed(" of %lld", static_cast<long long>(all)).c_str() : "", epoch_, Percent(in_steps_),
+        1e3 * in_steps_ / (scale * static_cast<double>(steps_)), Percent(wait_), Percent(Callbacks()),
+        Percent(validation_));
+    before_->Restore();
+  }
+
+  double Percent(double part) const { return epoch_ > 0 ? 100 * part / epoch_ : 0; }
+  double Callbacks() const {
+    double sum = 0;
+    for (const auto& [name, f] : callbacks_) sum += f.seconds;
+    return sum;
+  }
+  int64_t RowsOfStages() const {
+    const int64_t size = data_.size().value_or(0), batch = std::max<int64_t>(1, result_.profile.batch);
+    return size ? (data_.stage()->batched() ? size * batch : size) : steps_ * batch;
+  }
+  // Seconds of the input phase that are not the copy of a batch into the plan.
+  double Inputs() const { return std::max(0.0, result_.profile.phase("input") - result_.profile.seconds_copying); }
+
+  void OfData() {
+    some_.rows.ForEach([&](const char* what, size_t i, const Array& a) {
+      if (a.dtype() != DType::kFloat32) return;
+      FiniteFigures f{std::string(what) == "sample_weight" ? what : Text(what, "[", i, "]"), 0, 0, a.rows()};
+      const auto values = a.floats();
+      for (size_t k = 0; k < values.size(); ++k) {
+        if (std::isfinite(values[k])) continue;
+        if (f.bad++ == 0)
+          f.first_row = static_cast<int64_t>(k) / std::max<int64_t>(1, a.size() / a.rows()) * some_.apart;
+      }
+      finite_ &= f.bad == 0;
+      Add(NotFinite(f));
+    });
+    for (size_t i = 0; i < some_.rows.y.size(); ++i) OfLabels(some_.rows.y[i], s_.network->outputs()[i].shape);
+  }
+
+  // Whole numbers, one for each row, where the output tells classes.
+  void OfLabels(const Array& y, const Shape& out) {
+    const bool binary = out.back() == 1 && s_.losses.size() == 1 &&
+                        s_.losses[0].def().class_name().find("rossentropy") != std::string::npos;
+    if (y.size() != y.rows() || y.rows() < 2 || (out.back() == 1 && !binary)) return;
+    std::set<double> seen;
+    for (int64_t i = 0; i < y.size() && seen.size() < 2; ++i) seen.insert(ValueAt(y, i));
+    if (*seen.begin() != std::floor(*seen.begin())) return;
+    Add(OneClass({static_cast<int64_t>(*seen.begin()), y.rows(), static_cast<int64_t>(seen.size())}));
+  }
+
+  void OfTime() {
+    const Profile& p = result_.profile;
+    const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+    DataFigures data{epoch_, wait_, in_steps_, 0, 0, false, cores};
+    if (data_.staged()) {
+      data.threads = data_.stage()->threads();
+      data.made = p.make_seconds * (p.steps_done ? wait_ / std::max(1e-12, Inputs()) : 1);
+      data.maps = data_.str().find(", map") != std::string::npos;
+    }
+    Add(WaitsForData(data));
+    double histograms = 0;
+    bool background = false;
+    for (const Profile::Thread& thread : p.trace) {
+      background |= thread.name == "background save";
+      for (const Profile::Event& e : thread.events)
+        if (p.names[static_cast<size_t>(e.name)] == "histograms")
+          histograms += 1e-9 * static_cast<double>(e.end - e.begin);
+    }
+    for (auto& [name, f] : callbacks_) {
+      f.epoch = epoch_;
+      f.histograms = name == "TensorBoard" ? histograms : 0;
+      f.saves = !background && (name == "ModelCheckpoint" || name == "BackupAndRestore");
+      Add(CallbackCosts(f));
+    }
+    Add(ValidationCosts({epoch_, validation_}));
+  }
+
+  // ---- Trials.
+
+  // The least of a few steps of that batch, of rows taken again and again; they are made in turns, so that what else
+  // the machine does falls on all of them.
+  std::vector<double> Times(const std::vector<std::pair<int64_t, ThreadPool*>>& kinds) {
+    std::vector<double> ms(kinds.size(), std::numeric_limits<double>::infinity());
+    ThreadPool* const own = s_.pool;
+    std::vector<int64_t> order;
+    const double began = Now();
+    for (int round = 0; round < 3 || (round < 50 && Now() - began < o_.trials); ++round)
+      for (size_t k = 0; k < kinds.size(); ++k) {
+        order.resize(static_cast<size_t>(kinds[k].first));
+        for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i) % some_.rows.rows();
+        s_.pool = kinds[k].second ? kinds[k].second : own;
+        const double from = Now();
+        RunStep(s_, s_.session, Mode::kTrain, some_.rows, {order.data(), 0, kinds[k].first}, &o_.fit.class_weight);
+        if (round > 0) ms[k] = std::min(ms[k], 1e3 * (Now() - from));  // the first makes the plan
+        s_.pool = own;
+      }
+    before_->Restore();
+    return ms;
+  }
+
+  // The loss at the end of so many steps on some of the rows, from where the model stands.
+  double Train(const Samples& rows, double rate) {
+    if (rate > 0) model_.set_learning_rate(rate);
+    const int64_t per_epoch = (rows.rows() + o_.fit.batch_size - 1) / o_.fit.batch_size;
+    FitOptions fit{.batch_size = o_.fit.batch_size,
+                   .epochs = static_cast<int>(std::max<int64_t>(1, (trial_ + per_epoch - 1) / per_epoch)),
+                   .class_weight = o_.fit.class_weight};
+    if (per_epoch > trial_) fit.epochs = 1, fit.steps_per_epoch = static_cast<int>(trial_);
+    const double loss = model_.fit(Dataset(rows), fit)["loss"].back();
+    before_->Restore();
+    return loss;
+  }
+
+  void OfTrials() {
+    const Profile& p = result_.profile;
+    if (p.batch <= 0 || o_.trials == 0) return;
+    const double each = std::max(1e-6, 1e-3 * p.ms_median);
+    trial_ = static_cast<int64_t>(std::clamp(o_.trials / each, 10.0, 300.0));
+
+    // Larger batches: while there are four steps an epoch, memory for them, and time.
+    BatchFigures batches{rows_, {}, p.flops, 0};
+    std::vector<std::pair<int64_t, ThreadPool*>> kinds = {{p.batch, nullptr}};
+    const double bytes = static_cast<double>(s_.session.activation_.size()) / static_cast<double>(p.batch);
+    for (int64_t b = 2 * p.batch; b <= std::min<int64_t>(4096, rows_ / 4); b *= 2) {
+      const double factor = static_cast<double>(b) / static_cast<double>(p.batch);
+      if (bytes * static_cast<double>(b) > 1e9 || each * factor > o_.trials / 2) break;
+      kinds.emplace_back(b, nullptr);
+    }
+    const int threads = (s_.pool ? s_.pool : &ThreadPool::Default())->threads();
+    const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+    std::optional<ThreadPool> all;
+    if (threads < cores) kinds.emplace_back(p.batch, &all.emplace(cores));
+    if (kinds.size() > 1) {
+      const std::vector<double> ms = Times(kinds);
+      const size_t sizes = ms.size() - (all ? 1 : 0);
+      for (size_t k = 0; k < sizes; ++k) batches.timed.emplace_back(kinds[k].first, ms[k]);
+      batches.peak_gflops = CeilingsOf(threads).gflops;
+      Add(BatchTooSmall(batches));
+      if (all) Add(CoresIdle({threads, cores, ms[0], ms.back()}));
+      for (size_t k = 0; k < sizes; ++k)
+        result_.watched +=
+            Printed("%s %lld: %.4g ms", k ? "," : "; a step of batch", static_cast<long long>(kinds[k].first), ms[k]);
+    }
+    if (finite_) OfFeatures();
+
+    RateFigures rate{model_.learning_rate(), first_, last_, trial_, 0, 0};
+    if (first_ != 0) result_.watched += Printed("; the loss goes from %.4g to %.4g within it", first_, last_);
+    if (!finite_ || !LossRises(rate) || s_.optimizer().def().learning_rate.schedule()) return;
+    rate.loss = Train(some_.rows, 0);
+    rate.loss_tenth = Train(some_.rows, rate.rate / 10);
+    Add(RateTooHigh(rate));
+  }
+
+  void OfFeatures() {
+    for (size_t i = 0; i < some_.rows.x.size(); ++i) {
+      const Array& x = some_.rows.x[i];
+      if (x.size() == 0 || !ScaleMatters(*s_.network, i)) continue;
+      const Moments m = MomentsOf(x);
+      const std::string name = Text("x[", i, "]");
+      std::vector<std::pair<double, int64_t>> deviations;
+      for (size_t k = 0; k < m.deviation.size(); ++k)
+        if (m.deviation[k] > 1e-6 * std::fabs(m.mean[k])) deviations.emplace_back(m.deviation[k], k);
+      const auto features = static_cast<int64_t>(m.deviation.size());
+      Add(ConstantFeatures({name, features - static_cast<int64_t>(deviations.size()), features, x.rows()}));
+      if (deviations.empty()) continue;
+      std::sort(deviations.begin(), deviations.end());
+      // Of many features a few may be nearly always the same, as the borders of images are.
+      const size_t off = deviations.size() >= 50 ? deviations.size() / 10 : 0;
+      const auto& low = deviations[off];
+      const auto& high = deviations[deviations.size() - 1 - off];
+      FeatureFigures f{name, low.first, high.first, low.second, high.second, m.magnitude, trial_, 0, 0};
+      result_.watched += Printed("; %s is of magnitude %.3g, its features deviate by %.3g to %.3g", name.c_str(),
+                                 m.magnitude, low.first, high.first);
+      if (!ScaleIsOdd(f)) continue;
+      Samples normalized = some_.rows;
+      normalized.x[i] = Normalized(x, m);
+      f.loss = Train(some_.rows, 0);
+      f.loss_normalized = Train(normalized, 0);
+      Add(NotNormalized(f));
+    }
+  }
+
+  Model model_;  // shares what it is a handle of, which a callback may take away from the caller's
+  ModelState& s_;
+  const Dataset& data_;
+  const ExplainOptions& o_;
+  Explanation result_;
+  Snapshot* before_ = nullptr;
+  Some some_;
+  bool finite_ = true;
+  int64_t steps_ = 0, rows_ = 0, trial_ = 0;
+  double epoch_ = 0, wait_ = 0, in_steps_ = 0, validation_ = 0, first_ = 0, last_ = 0;
+  std::map<std::string, CallbackFigures> callbacks_;
+};
+
+}  // namespace
+
+Explanation explain(Model& model, const Dataset& data, const ExplainOptions& options) {
+  return Explainer(model, data, options).Run();
+}
+
+double Finding::operator[](const std::string& figure) const {
+  for (const auto& [key, value] : figures)
+    if (key == figure) return value;
+  Fail("finding '", name, "' has no figure '", figure, "'");
+}
+
+bool Explanation::has(const std::string& name) const {
+  return std::any_of(findings.begin(), findings.end(), [&](const Finding& f) { return f.name == name; });
+}
+
+const Finding& Explanation::operator[](const std::string& name) const {
+  for (const Finding& f : findings)
+    if (f.name == name) return f;
+  Fail("'", name, "' is not among what was found:\n", str());
+}
+
+std::string Explanation::str() const {
+  std::string text;
+  for (const Finding& f : findings) text += f.text + "\n";
+  if (findings.empty()) text = "nothing was found that holds training back\n";
+  return text + "(" + watched + ")\n";
+}
+
+std::string Explanation::json() const {
+  nlohmann::ordered_json json = {{"findings", nlohmann::ordered_json::array()}, {"watched", watched}};
+  for (const Finding& f : findings) {
+    nlohmann::ordered_json line = {{"name", f.name}, {"text", f.text}};
+    for (const auto& [key, value] : f.figures) line["figures"][key] = value;
+    json["findings"].push_back(line);
+  }
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace ingot
