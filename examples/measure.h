@@ -117,7 +117,18 @@ class Report {
         Printed("%-14s", kNames[static_cast<int>(verdict)]) + Wrapped(claim) + Wrapped(figures, "              ");
   }
 
-  ~Report() { std::printf("\nWhat people say, and what this run measured\n%s", claims_.c_str()); }
+  // What ingot itself says of the slow case.
+  void Explained(const std::string& what, const ingot::Explanation& e) {
+    explained_ += "explain() of " + what + "\n";
+    for (const ingot::Finding& finding : e.findings)
+      explained_ += Wrapped(finding.text, Printed("%-14s", finding.name.c_str()));
+    if (e.findings.empty()) explained_ += Wrapped("nothing holds it back", "              ");
+  }
+
+  ~Report() {
+    std::printf("\nWhat people say, and what this run measured\n%s", claims_.c_str());
+    if (!explained_.empty()) std::printf("\n%s", explained_.c_str());
+  }
 
  private:
   // In lines, the later ones below the first.
@@ -132,7 +143,7 @@ class Report {
     return lines + "\n";
   }
 
-  std::string claims_;
+  std::string claims_, explained_;
 };
 
 }  // namespace measure

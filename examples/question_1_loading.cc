@@ -190,6 +190,9 @@ int main(int argc, char** argv) try {
                     },
                     {.batch_size = batches[best], .epochs = 50}, half, rounds);
   report.Row("scaled, loaded, trained to half of the loss", slow.seconds, mended.seconds);
+  Model lost = WithoutState(kH5);
+  report.Explained("training on without the optimizer's state, in batches of 8",
+                   explain(lost, data, {.fit = {.batch_size = 8}}));
   if (!slow.reached || !mended.reached) Fail("half of the loss was not reached");
   std::filesystem::remove(kH5), std::filesystem::remove(kIngot);
   return 0;

@@ -170,6 +170,7 @@ int main(int argc, char** argv) try {
   Model mended = SmallCnn();
   const double fast = InTurns(rounds, {[&] { Epoch(mended, Ahead(part, cores)); }})[0];
   report.Row(Printed("all of it, an epoch of %d images", static_cast<int>(few)), slow, fast);
+  report.Explained("the small CNN on images prepared one by one", explain(a, one, {.fit = {.batch_size = kBatch}}));
   if (!small && stopped_right < 60) Fail("the small CNN learned too little: ", stopped_right, " % right");
   return 0;
 } catch (const Error& e) {

@@ -166,6 +166,10 @@ int main(int argc, char** argv) try {
 
   const Race slow = SlowCase(many), mended = MendedCase(many);
   report.Row("all of it, to the goal", slow.seconds, mended.seconds);
+  Model blamed = Compiled(18);
+  report.Explained("the slow case",
+                   explain(blamed, WithWords(many),
+                           {.fit = {.batch_size = 32, .callbacks = {TensorBoard(kLogs, {.histogram_freq = 1})}}}));
   std::filesystem::remove_all(kLogs);
   if (!mended.reached) Fail("the mended case did not learn: ", mended.str());
   return 0;
