@@ -295,7 +295,7 @@ def compare(build, params, rounds, cold, folder):
         print(f"\nTo the end of the first step, ingot is {peer / step:.1f} times as fast as the best peer that restores "
               "the optimizer.")
     read, mapped, h5py = (best([n], "load_ms") for n in ("ingot, keras.h5, read", "ingot, keras.h5, map", "h5py"))
-    if read and h5py:
+    if read and mapped and h5py:
         print(f"The same .h5 file: h5py's plain reads take {h5py / read:.1f} times as long as ingot's reading, "
               f"{h5py / mapped:.0f} times as long as its mapping.")
     return {"params": params, "cold": cold, "results": results, "left_out": LEFT_OUT, "save_ms": saved, "dd_ms": dd,

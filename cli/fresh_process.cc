@@ -102,7 +102,10 @@ void WarmMemoryFor(const std::string& path) {
   while (in >> word && word != "MemFree:") {
   }
   in >> free_kb;
-  const Block memory(std::min<uint64_t>(free_kb * 900, 4 * std::filesystem::file_size(path)), "warming of memory");
+  std::error_code none;  // whoever loads it says what is wrong with it
+  const uint64_t size = std::filesystem::file_size(path, none);
+  if (none) return;
+  const Block memory(std::min<uint64_t>(free_kb * 900, 4 * size), "warming of memory");
   for (size_t at = 0; at < memory.size(); at += kPage) memory.data()[at] = std::byte{1};
 }
 

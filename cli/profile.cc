@@ -98,8 +98,8 @@ void AddProfile(CLI::App& app) {
   command->add_option("MODEL", o->model, "a file that holds a model, or one that bench knows" + names)->required();
   AddBatch(*command, "--batch", o->batch, "rows");
   CLI::Option* x = command->add_option("--x", o->x, "inputs, an .npy file for each; without, random ones");
-  command->add_option("--y", o->y, "targets, an .npy file for each output")->needs(x);
-  command->add_flag("--predict", o->predict, "of predictions");
+  CLI::Option* y = command->add_option("--y", o->y, "targets, an .npy file for each output")->needs(x);
+  command->add_flag("--predict", o->predict, "of predictions")->excludes(y);
   command->add_option("--seconds", o->seconds, "how long to measure")
       ->capture_default_str()
       ->check(NumberFrom(0.01, 3600));

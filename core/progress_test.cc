@@ -71,6 +71,27 @@ TEST_F(ProgressTest, FromManyThreadsAndThroughAListenerThatThrows) {
   EXPECT_GE(told, 2);
 }
 
+// One that puts another in its place, and does what is told of itself.
+TEST_F(ProgressTest, AListenerMayDoWhatItLikes) {
+  int first = 0, second = 0;
+  on_progress([&](const Progress&) {
+    ++first;
+    Watched own("its own", "", 1);
+    Wait(600);
+    own.Add(1);
+    on_progress([&](const Progress&) { ++second; });
+  });
+  {
+    Watched task("reading", "a", 100);
+    Wait(600);
+    task.Add(1);
+    Wait(150);
+    task.Add(1);
+  }
+  EXPECT_EQ(first, 1);
+  EXPECT_GE(second, 1);
+}
+
 TEST_F(ProgressTest, ASaveIsToldOf) {
   {
     AtomicFile file(path("f"), 3000);

@@ -6,7 +6,8 @@
 //
 // Threads: For may be called from any thread. While one caller has the pool, a second caller (or a tile that
 // itself calls For) runs its tiles inline: correct, and no deadlock. Tiles must not throw.
-// Nothing is allocated by For. Workers spin for some microseconds after a job, then sleep.
+// Nothing is allocated by For, but in the trace of a step that is looked into (core/trace.h). Workers spin for some
+// microseconds after a job, then sleep.
 #pragma once
 
 #include <atomic>

@@ -3,15 +3,28 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
+#include <exception>
+#include <limits>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <utility>
 
 namespace ingot {
 namespace {
 
-constexpr size_t kChunk = 4096, kChunks = Trace::kMostEvents / kChunk;
+// Each chunk is as long as all before it, and the first: a thread of a few events takes no more than they need.
+constexpr size_t kFirstChunk = 64, kChunks = 13;
+static_assert(kFirstChunk << (kChunks - 1) >= static_cast<size_t>(Trace::kMostEvents));
+struct Place {
+  size_t chunk, at;
+};
+Place PlaceOf(size_t event) {
+  const size_t chunk = static_cast<size_t>(std::bit_width(event / kFirstChunk + 1)) - 1;
+  return {chunk, event - kFirstChunk * ((size_t{1} << chunk) - 1)};
+}
 
 // Odd while a trace is taken. A lane that was last written for another one has nothing for this one.
 std::atomic<uint64_t> generation{0};
@@ -31,13 +44,16 @@ struct Lane {
       of.store(now, std::memory_order_release);
     }
     const size_t at = size.load(std::memory_order_relaxed);
-    if (at == kChunk * kChunks) {
+    const Place place = PlaceOf(at);
+    auto& chunk = chunks[place.chunk];
+    // Spans end in destructors and in the pool: where there is no memory, an event is dropped.
+    if (!chunk && at < static_cast<size_t>(Trace::kMostEvents))
+      chunk.reset(new (std::nothrow) TraceEvent[kFirstChunk << place.chunk]);
+    if (!chunk || at >= static_cast<size_t>(Trace::kMostEvents)) {
       dropped.fetch_add(1, std::memory_order_relaxed);
       return;
     }
-    auto& chunk = chunks[at / kChunk];
-    if (!chunk) chunk = std::make_unique<TraceEvent[]>(kChunk);
-    chunk[at % kChunk] = event;
+    chunk[place.at] = event;
     size.store(at + 1, std::memory_order_release);
   }
 };
@@ -55,6 +71,11 @@ struct Lanes {
 
 thread_local std::string name_of_thread;
 thread_local std::shared_ptr<Lane> lane_of_thread;
+
+// The lane of a thread that ended is needed until the trace is read.
+void DropEnded(Lanes& lanes) {
+  std::erase_if(lanes.all, [](const std::shared_ptr<Lane>& lane) { return lane.use_count() == 1; });
+}
 
 Lane& LaneOfThread() {
   if (lane_of_thread) return *lane_of_thread;
@@ -88,24 +109,36 @@ std::atomic<int> Trace::level_{0};
 void Trace::NameThread(const char* name, int number) {
   name_of_thread = name;
   if (number >= 0) name_of_thread += " " + std::to_string(number);
+  if (!lane_of_thread) return;
+  const std::lock_guard lock(Lanes::The().mutex);
+  lane_of_thread->name = name_of_thread;
 }
 
 void Trace::Add(const char* name, int64_t number, int64_t begin, int64_t end) {
   const uint64_t now = generation.load(std::memory_order_acquire);
-  if (now % 2 == 1) LaneOfThread().Add({name, number, begin, end}, now);
+  if (now % 2 == 0) return;
+  try {
+    LaneOfThread().Add({name, number, begin, end}, now);
+  } catch (const std::exception&) {  // no memory for a lane: this thread is not in the trace
+  }
 }
 
 bool Trace::Begin(const char* name_of_this_thread) {
-  if (name_of_thread.empty()) name_of_thread = name_of_this_thread;
-  LaneOfThread();
   Lanes& lanes = Lanes::The();
+  if (name_of_thread.empty() && generation.load() % 2 == 0) NameThread(name_of_this_thread);
+  LaneOfThread();
   const std::lock_guard lock(lanes.mutex);
   if (generation.load() % 2 == 1) return false;
-  std::erase_if(lanes.all, [](const std::shared_ptr<Lane>& lane) { return lane.use_count() == 1; });  // it ended
+  DropEnded(lanes);
   lanes.begin = Now();
   generation.fetch_add(1);
   level_.store(1);
   return true;
+}
+
+void Trace::Cancel() noexcept {
+  level_.store(0);
+  if (generation.load() % 2 == 1) generation.fetch_add(1);
 }
 
 std::vector<TracedThread> Trace::End() {
@@ -114,24 +147,31 @@ std::vector<TracedThread> Trace::End() {
   level_.store(0);
   const uint64_t now = generation.load();
   std::vector<TracedThread> read;
+  std::ptrdiff_t own = 0;  // 1: this thread stands first
   for (const auto& lane : lanes.all) {
     if (lane->of.load(std::memory_order_acquire) != now) continue;
     TracedThread thread{lane->name, {}, lane->dropped.load()};
     const size_t size = lane->size.load(std::memory_order_acquire);
     for (size_t i = 0; i < size; ++i) {
-      TraceEvent event = lane->chunks[i / kChunk][i % kChunk];
+      const Place place = PlaceOf(i);
+      TraceEvent event = lane->chunks[place.chunk][place.at];
       event.begin = std::max(event.begin, lanes.begin);
       if (event.end >= event.begin) thread.events.push_back(event);
     }
     std::stable_sort(thread.events.begin(), thread.events.end(), [](const TraceEvent& a, const TraceEvent& b) {
       return a.begin != b.begin ? a.begin < b.begin : a.end > b.end;
     });
+    if (thread.events.empty() && !thread.dropped) continue;
+    own += lane == lane_of_thread;
     read.insert(lane == lane_of_thread ? read.begin() : read.end(), std::move(thread));
   }
   generation.fetch_add(1);
-  std::stable_sort(read.begin() + (read.empty() ? 0 : 1), read.end(), [](const TracedThread& a, const TracedThread& b) {
-    return !a.events.empty() && !b.events.empty() && a.events[0].begin < b.events[0].begin;
-  });
+  DropEnded(lanes);
+  const auto first = [](const TracedThread& thread) {
+    return thread.events.empty() ? std::numeric_limits<int64_t>::max() : thread.events[0].begin;
+  };
+  std::stable_sort(read.begin() + own, read.end(),
+                   [&](const TracedThread& a, const TracedThread& b) { return first(a) < first(b); });
   std::vector<TracedThread> threads;
   for (TracedThread& thread : read) Join(threads, std::move(thread));
   return threads;

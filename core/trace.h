@@ -46,7 +46,8 @@ class Trace {
   // For who takes it. False: another is being taken.
   static bool Begin(const char* name_of_this_thread);
   static void Detail(bool on) { level_.store(on ? 2 : 1, std::memory_order_relaxed); }
-  static std::vector<TracedThread> End();  // this thread first
+  static std::vector<TracedThread> End();  // this thread first, where it did anything
+  static void Cancel() noexcept;           // ends it, and gives nothing
 
  private:
   static std::atomic<int> level_;

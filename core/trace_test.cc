@@ -94,6 +94,19 @@ TEST(Trace, MayEndWhileOthersAdd) {
   for (std::thread& t : threads) t.join();
 }
 
+TEST(Trace, WhatIsCancelledIsNotThereLater) {
+  ASSERT_TRUE(Trace::Begin("main"));
+  { TraceSpan span("lost"); }
+  Trace::Cancel();
+  Trace::Cancel();
+  ASSERT_TRUE(Trace::Begin("main"));
+  { TraceSpan span("kept"); }
+  const auto all = Trace::End();
+  ASSERT_EQ(all.size(), 1u);
+  ASSERT_EQ(all[0].events.size(), 1u);
+  EXPECT_STREQ(all[0].events[0].name, "kept");
+}
+
 TEST(Trace, CountsWhatItCannotHold) {
   ASSERT_TRUE(Trace::Begin("main"));
   for (int64_t i = 0; i < Trace::kMostEvents + 5; ++i) TraceSpan span("many", i);

@@ -170,24 +170,24 @@ class Stack {
 
 class BatchView : public View {
  public:
-  BatchView(ViewPtr up, int64_t size, int64_t rows) : up_(std::move(up)), size_(size), rows_(rows) {}
+  BatchView(ViewPtr up, int64_t size, int64_t rows)
+      : up_(std::move(up)), arrays_(up_->arrays()), size_(size), rows_(rows) {}
   int64_t size() const override { return size_; }
   void At(int64_t i, Sample& batch) const override {
     const int64_t first = i * rows_, n = std::min(rows_, up_->size() - first);
-    const Samples* arrays = up_->arrays();
     Stack stack(batch, n, true);
-    for (int64_t k = 0; k < (arrays ? 1 : n); ++k) {
+    for (int64_t k = 0; k < (arrays_ ? 1 : n); ++k) {
       up_->At(first + k, stack.element());
       stack.Add();
     }
-    if (arrays) {
+    if (arrays_) {
       std::vector<int64_t> rows;
       batch_rows(i, rows);
-      stack.AddRows(*arrays, rows);
+      stack.AddRows(*arrays_, rows);
     }
     batch.index = i;
   }
-  const Samples* batch_arrays() const override { return up_->arrays(); }
+  const Samples* batch_arrays() const override { return arrays_; }
   void batch_rows(int64_t i, std::vector<int64_t>& rows) const override {
     rows.clear();
     const int64_t first = i * rows_, last = first + std::min(rows_, up_->size() - first);
@@ -196,6 +196,7 @@ class BatchView : public View {
 
  private:
   ViewPtr up_;
+  const Samples* arrays_;  // asked for once: behind repeat it takes a look at the first repetition
   int64_t size_, rows_;
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "ingot/io/json.h"
 
+#include <locale.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -35,6 +37,8 @@ class Parser {
       : begin_(text.data()), at_(begin_), end_(begin_ + text.size()), where_(where) {}
 
   Json All() {
+    if (std::string_view(at_, static_cast<size_t>(end_ - at_)).starts_with("\xEF\xBB\xBF"))
+      at_ += 3;  // as editors write it
     Json value = Value(1);
     Next();
     if (at_ != end_) Refuse("more follows");
@@ -208,8 +212,10 @@ class Parser {
     if (int64_t n = 0; whole && negative && std::from_chars(begin, at_, n).ec == std::errc()) return n;
     double value = 0;
     // from_chars gives neither what is too large nor what is too small for a double; strtod tells them apart.
-    if (std::from_chars(begin, at_, value).ec != std::errc())
-      value = std::strtod(std::string(begin, at_).c_str(), nullptr);
+    if (std::from_chars(begin, at_, value).ec != std::errc()) {
+      static const locale_t plain = newlocale(LC_ALL_MASK, "C", nullptr);  // a user's may have a comma for the point
+      value = strtod_l(std::string(begin, at_).c_str(), nullptr, plain);
+    }
     if (!std::isfinite(value)) Refuse("a number beyond double precision ends here");
     return value;
   }

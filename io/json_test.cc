@@ -55,6 +55,7 @@ const char* const kTaken[] = {
     R"({"a": 1, "b": [true, {"c": null, "a": "x"}], "": {"": ""}})",
     "\t\r\n [\n1 ,\t2 ]\n",
     R"({"a":{"a":{"a":[{"a":1},{"a":2}]}}})",
+    "\xEF\xBB\xBF[1]",
 };
 
 const char* const kRefused[] = {

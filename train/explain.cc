@@ -39,14 +39,15 @@ class Snapshot {
         iterations_(model.state().iterations),
         stop_(model.state().stop_training),
         rate_(model.state().learning_rate),
-        position_(model.state().position) {
+        position_(model.state().position),
+        pool_(model.state().pool) {
     if (slots_.size()) std::memcpy(slots_.data(), model.state().slots.data(), slots_.size());
   }
   ~Snapshot() {
     try {
       Restore();
       model_.state().position = position_;
-    } catch (const Error&) {  // of the model that was restored before already
+    } catch (const std::exception&) {  // Restore has been called before, and said it then
     }
   }
   Snapshot(const Snapshot&) = delete;
@@ -54,7 +55,10 @@ class Snapshot {
 
   void Restore() {
     ModelState& s = model_.state();
+    s.pool = pool_;  // a trial that was left by an exception may have lent another
     model_.set_weights(weights_);
+    if (slots_.size() != s.slots.size())
+      Fail("explain: a callback gave the model another optimizer; what it was before cannot be restored");
     if (slots_.size()) std::memcpy(s.slots.data(), slots_.data(), slots_.size());
     s.iterations = iterations_;
     s.stop_training = stop_;
@@ -71,6 +75,7 @@ class Snapshot {
   bool stop_;
   std::optional<double> rate_;
   std::shared_ptr<const FitState> position_;
+  ThreadPool* pool_;
 };
 
 // Ends the epoch when it has been watched for long enough.
@@ -238,13 +243,15 @@ class Explainer {
 
   double Loss() { return model_.evaluate(Dataset(some_.rows), std::max(32, o_.fit.batch_size))["loss"]; }
 
+  // What is not trained stays as it is: a frozen part may well be from elsewhere.
   double LossOfDrawn() {
-    Arrays drawn;
+    Arrays drawn = GetValues(s_.layout.variables(), "explain");
     const auto& variables = s_.layout.variables();
+    const std::vector<char> trained = s_.TrainedVariables();
     for (size_t i = 0; i < variables.size(); ++i) {
-      Array& a = drawn.emplace_back(variables[i]->shape, variables[i]->dtype);
+      if (!trained[i]) continue;
       if (variables[i]->initialize)
-        variables[i]->initialize(static_cast<float*>(a.data()), {s_.seed, static_cast<uint32_t>(i), UINT32_MAX});
+        variables[i]->initialize(static_cast<float*>(drawn[i].data()), {s_.seed, static_cast<uint32_t>(i), UINT32_MAX});
     }
     SetValues(variables, drawn, "explain");
     const double loss = Loss();
@@ -292,8 +299,7 @@ class Explainer {
     }
     result_.watched = Printed(
         "watched %s of batch %lld%s: an epoch takes %.3g s, of which %.1f %% in steps (%.4g ms each), %.1f %% waiting "
-        "for "
-        "data, %.1f %% in callbacks, %.1f %% validating",
+        "for data, %.1f %% in callbacks, %.1f %% validating",
         Counted(static_cast<size_t>(steps_), "step").c_str(), static_cast<long long>(p.batch),
         until->cut() ? Printed(" of %lld", static_cast<long long>(all)).c_str() : "", epoch_, Percent(in_steps_),
         1e3 * in_steps_ / (scale * static_cast<double>(steps_)), Percent(wait_), Percent(Callbacks()),
@@ -337,7 +343,7 @@ class Explainer {
     if (y.size() != y.rows() || y.rows() < 2 || (out.back() == 1 && !binary)) return;
     std::set<double> seen;
     for (int64_t i = 0; i < y.size() && seen.size() < 2; ++i) seen.insert(ValueAt(y, i));
-    if (*seen.begin() != std::floor(*seen.begin())) return;
+    if (!(std::fabs(*seen.begin()) < 1e15) || *seen.begin() != std::floor(*seen.begin())) return;
     Add(OneClass({static_cast<int64_t>(*seen.begin()), y.rows(), static_cast<int64_t>(seen.size())}));
   }
 
@@ -381,7 +387,7 @@ class Explainer {
       for (size_t k = 0; k < kinds.size(); ++k) {
         order.resize(static_cast<size_t>(kinds[k].first));
         for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i) % some_.rows.rows();
-        s_.pool = kinds[k].second ? kinds[k].second : own;
+        s_.pool = kinds[k].second ? kinds[k].second : own;  // Snapshot gives it back, whatever comes
         const double from = Now();
         RunStep(s_, s_.session, Mode::kTrain, some_.rows, {order.data(), 0, kinds[k].first}, &o_.fit.class_weight);
         if (round > 0) ms[k] = std::min(ms[k], 1e3 * (Now() - from));  // the first makes the plan
@@ -391,15 +397,15 @@ class Explainer {
     return ms;
   }
 
-  // The loss at the end of so many steps on some of the rows, from where the model stands.
+  // The loss on some of the rows behind so many steps on them, from where the model stands.
   double Train(const Samples& rows, double rate) {
     if (rate > 0) model_.set_learning_rate(rate);
     const int64_t per_epoch = (rows.rows() + o_.fit.batch_size - 1) / o_.fit.batch_size;
-    FitOptions fit{.batch_size = o_.fit.batch_size,
-                   .epochs = static_cast<int>(std::max<int64_t>(1, (trial_ + per_epoch - 1) / per_epoch)),
-                   .class_weight = o_.fit.class_weight};
-    if (per_epoch > trial_) fit.epochs = 1, fit.steps_per_epoch = static_cast<int>(trial_);
-    const double loss = model_.fit(Dataset(rows), fit)["loss"].back();
+    for (int64_t done = 0; done < trial_; done += per_epoch)
+      model_.fit(Dataset(rows), {.batch_size = o_.fit.batch_size,
+                                 .class_weight = o_.fit.class_weight,
+                                 .steps_per_epoch = static_cast<int>(std::min(per_epoch, trial_ - done))});
+    const double loss = model_.evaluate(Dataset(rows), std::max(32, o_.fit.batch_size))["loss"];
     before_->Restore();
     return loss;
   }

@@ -14,9 +14,8 @@ namespace {
 constexpr double kWaits = 0.1, kCallback = 0.05, kValidation = 0.3;  // of the epoch
 constexpr double kFaster = 1.25;                                     // times, to change the batch
 constexpr double kOddScale = 100, kLarge = 20, kSmall = 0.02;
-constexpr double kBetterLoss = 0.9;  // of the other, and below
-constexpr double kRises = 1.2;
-constexpr double kTrained = 0.7;  // of the loss with weights drawn anew, and below
+// Losses may be negative: they are held against each other by parts of the other's magnitude.
+constexpr double kBetter = 0.1, kRises = 0.2, kTrained = 0.3;
 
 double Percent(double part, double whole) { return whole > 0 ? 100 * part / whole : 0; }
 
@@ -28,13 +27,13 @@ std::string Time(double seconds) {
 }
 
 bool Better(double loss, double than) {
-  return std::isfinite(loss) && (!std::isfinite(than) || loss < kBetterLoss * than);
+  return std::isfinite(loss) && (!std::isfinite(than) || loss < than - kBetter * std::fabs(than));
 }
 
 }  // namespace
 
 std::optional<Finding> WaitsForData(const DataFigures& f) {
-  if (f.wait < kWaits * f.epoch) return std::nullopt;
+  if (!(f.wait > kWaits * f.epoch)) return std::nullopt;
   // The work of making all batches; on n threads beside the steps an epoch takes the longer of both.
   const double work = f.threads ? f.made : f.wait;
   const double other = f.epoch - f.wait - f.steps;
@@ -112,7 +111,7 @@ std::optional<Finding> CoresIdle(const CoreFigures& f) {
 }
 
 std::optional<Finding> CallbackCosts(const CallbackFigures& f) {
-  if (f.seconds < kCallback * f.epoch) return std::nullopt;
+  if (!(f.seconds > kCallback * f.epoch)) return std::nullopt;
   const double percent = Percent(f.seconds, f.epoch);
   const bool histograms = f.histograms > 0.5 * f.seconds;
   Finding found{"callback",
@@ -133,7 +132,7 @@ std::optional<Finding> CallbackCosts(const CallbackFigures& f) {
 }
 
 std::optional<Finding> ValidationCosts(const ValidationFigures& f) {
-  if (f.seconds < kValidation * f.epoch) return std::nullopt;
+  if (!(f.seconds > kValidation * f.epoch)) return std::nullopt;
   return Finding{
       "validation",
       Printed("validation takes %.0f %% of the epoch (%s of %s): a larger validation_batch_size, or fewer rows, "
@@ -208,7 +207,7 @@ std::optional<Finding> OneClass(const LabelFigures& f) {
 }
 
 bool LossRises(const RateFigures& f) {
-  return std::isfinite(f.first) ? !(f.last <= kRises * f.first) || !std::isfinite(f.last) : !std::isnan(f.rate);
+  return !std::isfinite(f.first) || !std::isfinite(f.last) || f.last > f.first + kRises * std::fabs(f.first);
 }
 
 std::optional<Finding> RateTooHigh(const RateFigures& f) {
@@ -227,7 +226,8 @@ std::optional<Finding> RateTooHigh(const RateFigures& f) {
 }
 
 std::optional<Finding> OptimizerStateMissing(const OptimizerFigures& f) {
-  if (f.iterations > 0 || f.slots == 0 || !(f.loss < kTrained * f.loss_drawn)) return std::nullopt;
+  if (f.iterations > 0 || f.slots == 0 || !(f.loss < f.loss_drawn - kTrained * std::fabs(f.loss_drawn)))
+    return std::nullopt;
   return Finding{
       "optimizer",
       Printed("optimizer state was not in the file: the weights are trained (loss %.4g; drawn anew %.4g), but %s "

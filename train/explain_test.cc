@@ -123,6 +123,11 @@ TEST(ExplainRules, Rate) {
   ExpectText(RateTooHigh({0.5, 1.0, kNaN, 100, kNaN, 0.4}), "from 1 to nan");
   EXPECT_FALSE(RateTooHigh({0.5, 1.0, 0.9, 100, 9.0, 0.4}));  // it falls
   EXPECT_FALSE(RateTooHigh({0.5, 1.0, 8.0, 100, 9.0, 8.9}));  // a smaller one is no better: it is something else
+  // Of losses below zero, as of cosine similarity.
+  EXPECT_FALSE(LossRises({0.5, -0.5, -0.55, 100, 0, 0}));
+  EXPECT_TRUE(LossRises({0.5, -0.5, -0.2, 100, 0, 0}));
+  EXPECT_FALSE(RateTooHigh({0.5, -0.5, -0.2, 100, -0.95, -0.9}));
+  EXPECT_TRUE(RateTooHigh({0.5, -0.5, -0.2, 100, -0.2, -0.9}));
 }
 
 TEST(ExplainRules, OptimizerState) {

@@ -9,8 +9,8 @@
 //   profile.write_trace("fit.json");
 //
 // A fit that is not profiled pays a test of a pointer for each step. One that is pays for clocks: around every step of
-// training, and around the steps of the plan in so many of them that it stays within 1 % of the time (recorder.h).
-// One profile is taken at a time in a process; a second is an Error.
+// training (of short ones, around some), and around the steps of the plan in so many of them that it stays within 1 %
+// of the time (recorder.h). One profile is taken at a time in a process; a second is an Error.
 #pragma once
 
 #include <cstdint>
@@ -63,7 +63,7 @@ struct Profile {
   int64_t steps_done = 0, looked_into = 0;  // of training, and how many of them were timed step by step of the plan
   int epochs = 0;
   double seconds = 0;          // of all there is in `phases`
-  std::vector<Phase> phases;   // input, forward, backward, update, callbacks, validation, other
+  std::vector<Phase> phases;   // input, forward, backward, update, callbacks, validation, plan, other
   std::vector<Call> calls;     // of callbacks
   double seconds_copying = 0;  // of the phase "input": batches into the plan's arena
   double make_seconds = 0;     // that threads of the data set were at work, all together

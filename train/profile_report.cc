@@ -22,19 +22,23 @@ using OrderedJson = nlohmann::ordered_json;
 constexpr size_t kWidth = 120;
 
 // A line of a table: what is too long for it is cut.
+void Cut(std::string& text, size_t width) {
+  if (text.size() <= width) return;
+  text.resize(width - 2);
+  while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xC0) == 0x80) text.pop_back();  // UTF-8
+  if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xC0) text.pop_back();
+  text += "..";
+}
+
 std::string Line(std::string text) {
-  if (text.size() > kWidth) {
-    text.resize(kWidth - 2);
-    while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xC0) == 0x80) text.pop_back();  // UTF-8
-    if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xC0) text.pop_back();
-    text += "..";
-  }
+  Cut(text, kWidth);
   while (text.ends_with(' ')) text.pop_back();
   return text + "\n";
 }
 
-std::string Left(const std::string& text, size_t width) {
-  return text.size() <= width ? text + std::string(width - text.size(), ' ') : text.substr(0, width - 2) + "..";
+std::string Left(std::string text, size_t width) {
+  Cut(text, width);
+  return text + std::string(width - text.size(), ' ');
 }
 
 double Share(double part, double whole) { return whole > 0 ? 100 * part / whole : 0; }

@@ -192,6 +192,31 @@ TEST_F(ProfileTrace, OfAFitShowsThreadsCallbacksAndWaiting) {
   EXPECT_GT(p.phase("input"), p.phase("forward"));
 }
 
+// A span that began under an earlier profile begins with this one.
+TEST_F(ProfileTrace, WhatBeganEarlierIsCut) {
+  Model model = Small();
+  std::atomic<bool> began{false}, ended{false};
+  std::thread other;
+  Profile first, second;
+  const auto start = LambdaCallback({.on_train_begin = [&](Model&) {
+    other = std::thread([&] {
+      Trace::NameThread("other");
+      TraceSpan span("long");
+      began = true;
+      while (!ended) std::this_thread::sleep_for(milliseconds(1));
+    });
+    while (!began) std::this_thread::sleep_for(milliseconds(1));
+  }});
+  const auto stop = LambdaCallback({.on_epoch_end = [&](Model&, int, const Logs&) {
+    ended = true;
+    other.join();
+  }});
+  model.fit(Numbers(8), {.callbacks = {start}, .profile = &first});
+  model.fit(Numbers(8), {.callbacks = {stop}, .profile = &second});
+  auto done = CheckTrace(Traced(second, path("trace.json")));
+  EXPECT_EQ(CountOf(done["other"], "long"), 1);
+}
+
 TEST_F(ProfileTrace, ThePoolsThreadsAreSeen) {
   ThreadPool pool(3);
   Model model = Sequential({Input({256}), Dense(512), Dense(512), Dense(256)});

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <deque>
+#include <limits>
 #include <map>
 #include <string_view>
 #include <utility>
@@ -34,10 +35,14 @@ double Median(std::vector<float> values) {
 // What a look costs: two readings of the clock, which wait for what runs before them, here and in the pool's threads; a
 // line in the trace; the calls. As measured (docs/profile.md), by the time of one reading.
 int64_t CostOfALook() {
-  constexpr int kTimes = 256;
-  const int64_t begin = Trace::Now();
-  for (int i = 1; i < kTimes; ++i) Trace::Now();
-  return 12 * (Trace::Now() - begin) / kTimes + 50;
+  constexpr int kRuns = 8, kTimes = 32;
+  int64_t least = std::numeric_limits<int64_t>::max();
+  for (int run = 0; run < kRuns; ++run) {
+    const int64_t begin = Trace::Now();
+    for (int i = 1; i < kTimes; ++i) Trace::Now();
+    least = std::min(least, Trace::Now() - begin);
+  }
+  return 12 * least / kTimes + 50;
 }
 
 struct Times {
@@ -106,18 +111,20 @@ struct Recorder::Seen {
 };
 
 Recorder::Recorder(Profile& into, ModelState& model, bool training, const char* where, int64_t every) {
-  if (!Trace::Begin("main"))
-    Fail(where, ": a profile is being taken already; one at a time in a process, so let the other end before");
-  into = Profile{};
-  into.model = model.network->name;
-  into.training = training;
-  into.threads = (model.pool ? model.pool : &ThreadPool::Default())->threads();
   seen_ = std::make_unique<Seen>(Seen{into, model, where, every});
   seen_->watch = [this](const Program& p, const ingot::Step* step) { Look(p, step); };
+  Profile empty;
+  empty.model = model.network->name;
+  empty.training = training;
+  empty.threads = (model.pool ? model.pool : &ThreadPool::Default())->threads();
+  if (!Trace::Begin("main"))
+    Fail(where, ": a profile is being taken already; one at a time in a process, so let the other end before");
+  into = std::move(empty);
+  seen_->began = Trace::Now();
 }
 
 Recorder::~Recorder() {
-  if (!seen_->finished) Trace::End();
+  if (!seen_->finished) Trace::Cancel();
 }
 
 void Recorder::End(Part part, const char* name, int64_t number, int64_t begin) {
@@ -211,9 +218,9 @@ void Recorder::Look(const Program& program, const ingot::Step* step) {
 void Recorder::Finish() {
   Seen& seen = *seen_;
   Profile& p = seen.into;
-  seen.finished = true;
   p.seconds = Seconds(Trace::Now() - seen.began);
   std::vector<TracedThread> threads = Trace::End();
+  seen.finished = true;
 
   double in_steps = 0;
   const Whole* most = nullptr;
@@ -271,10 +278,12 @@ void Recorder::Finish() {
     Profile::Thread& to = p.trace.emplace_back(Profile::Thread{from.name, {}, from.dropped});
     to.events.reserve(from.events.size());
     for (const TraceEvent& e : from.events) {
+      if (e.end < seen.began) continue;
+      const int64_t begin = std::max(e.begin, seen.began);  // it may have begun in an earlier profile
       const auto [at, fresh] = numbers.emplace(e.name, static_cast<int32_t>(p.names.size()));
       if (fresh) p.names.push_back(e.name);
-      to.events.push_back({at->second, e.number, e.begin - seen.began, e.end - seen.began});
-      if (from.name.starts_with("data")) p.make_seconds += Seconds(e.end - e.begin);
+      to.events.push_back({at->second, e.number, begin - seen.began, e.end - seen.began});
+      if (from.name.starts_with("data")) p.make_seconds += Seconds(e.end - begin);
     }
   }
 }

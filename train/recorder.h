@@ -68,6 +68,7 @@ class Recorder {
   class Step {
    public:
     Step(Recorder* r, int64_t number, int64_t rows, const Watch& also);
+    Step(Recorder*, int64_t, int64_t, Watch&&) = delete;  // it is called until the step ends
     ~Step();
     Step(const Step&) = delete;
     Step& operator=(const Step&) = delete;

@@ -119,12 +119,15 @@ double MeasureCopyGBs(ThreadPool& pool, size_t bytes) {
 
 Ceilings MeasureCeilings(ThreadPool& pool) {
   const auto begin = cpu::Clock::now();
-  Ceilings all{pool.threads(),
-               MeasurePeakGflops(pool),
-               {{"16 KiB", size_t{16} << 10, 0},
-                {"256 KiB", size_t{256} << 10, 0},
-                {"4 MiB", size_t{4} << 20, 0},
-                {"256 MiB", size_t{256} << 20, 0}}};
+  // Beyond every cache; of many threads together no more than a gigabyte.
+  const bool many = pool.threads() > 4;
+  Ceilings all{
+      pool.threads(),
+      MeasurePeakGflops(pool),
+      {{"16 KiB", size_t{16} << 10, 0},
+       {"256 KiB", size_t{256} << 10, 0},
+       {"4 MiB", size_t{4} << 20, 0},
+       many ? Ceilings::Copy{"32 MiB", size_t{32} << 20, 0} : Ceilings::Copy{"256 MiB", size_t{256} << 20, 0}}};
   for (Ceilings::Copy& copy : all.copies) copy.gbs = MeasureCopyGBs(pool, copy.bytes);
   all.seconds = cpu::Seconds(begin);
   return all;
