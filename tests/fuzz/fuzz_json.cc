@@ -27,7 +27,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string refused = fuzz::Refusal([&] { ParseJson(text, "config"); });
   if (!refused.empty()) {
     const bool stricter = refused.find("nested deeper") != refused.npos || refused.find("' twice") != refused.npos;
-    if (!stricter && Json::accept(text)) fuzz::Bug("another parser takes what ours refuses: " + refused);
+    // The other takes a NUL for the end of the text, whatever follows it.
+    const bool ends_early = text.find('\0') != text.npos;
+    if (!stricter && !ends_early && Json::accept(text)) fuzz::Bug("another parser takes what ours refuses: " + refused);
     return 0;
   }
   fuzz::Refusal([&] {
