@@ -31,6 +31,7 @@
 
 #include "ingot/bench/kernel_specs.h"
 #include "ingot/core/error.h"
+#include "ingot/core/median.h"
 
 #if DNNL_VERSION_MAJOR != 2
 #error "written for oneDNN 2, whose descriptions version 3 has no more"
@@ -184,11 +185,6 @@ void MustAgree(const std::string& kernel, const std::vector<float>& ingot, const
     apart = std::max(apart, std::abs(ingot[i] - other[i]));
   }
   if (!(apart <= 1e-3f * largest)) Fail(kernel, ": ", side.name, "'s result is ", apart, " from ingot's, of ", largest);
-}
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 // Threads of OpenBLAS and OpenMP spin for a while behind their work, and would take a core from whoever comes next.

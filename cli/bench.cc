@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "ingot/cli/commands.h"
+#include "ingot/core/median.h"
 #include "ingot/core/memory.h"
 #include "ingot/core/plural.h"
 #include "ingot/ingot.h"
@@ -19,11 +20,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double ResidentMb() { return static_cast<double>(MemoryOfProcess().resident) / 1048576; }
-
-double Median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
 
 struct CreateOptions {
   int models = 10000, alive = 1;
@@ -49,8 +45,8 @@ void RunCreate(const CreateOptions& o) {
     if (i >= 0) ms.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
   }
   const size_t tenth = std::max<size_t>(1, ms.size() / 10);
-  const double first = Median({ms.begin(), ms.begin() + static_cast<std::ptrdiff_t>(tenth)});
-  const double last = Median({ms.end() - static_cast<std::ptrdiff_t>(tenth), ms.end()});
+  const double first = Median<double>({ms.begin(), ms.begin() + static_cast<std::ptrdiff_t>(tenth)});
+  const double last = Median<double>({ms.end() - static_cast<std::ptrdiff_t>(tenth), ms.end()});
   const double growth = ResidentMb() - resident;
   if (o.json)
     std::printf(

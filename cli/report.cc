@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <map>
 #include <memory>
 
 #include "ingot/cli/arrays.h"
@@ -108,16 +107,11 @@ std::string Matrix(const Array& predicted, const Array& truth) {
 
 std::string TimeByLayer(const Profile& profile, bool training) {
   std::vector<Bar> bars;
-  std::map<std::string, size_t> place;
   double sum = 0;
-  for (const Profile::Part& step : profile.steps) {
-    const std::string name = step.layer.empty() ? "(" + step.phase + ")" : step.layer;
-    const auto [at, fresh] = place.emplace(name, bars.size());
-    if (fresh) bars.push_back({name});
-    bars[at->second].value += step.ms;
-    sum += step.ms;
+  for (const Profile::Part& layer : profile.layers()) {
+    bars.push_back({layer.layer, layer.ms});
+    sum += layer.ms;
   }
-  std::stable_sort(bars.begin(), bars.end(), [](const Bar& a, const Bar& b) { return a.value > b.value; });
   if (bars.size() > kMostLayers) bars.resize(kMostLayers);
   char line[160];
   for (Bar& bar : bars) {

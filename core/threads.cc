@@ -2,8 +2,10 @@
 #include "ingot/core/threads.h"
 
 #include <cstdlib>
+#include <mutex>
 #include <system_error>
 
+#include "ingot/core/error.h"
 #include "ingot/core/trace.h"
 
 #if defined(__x86_64__)
@@ -24,11 +26,23 @@ void Pause() {
 #endif
 }
 
+constexpr int kMostThreads = 1024;
+
 int ThreadsFromEnvironment() {
   const char* text = std::getenv("INGOT_THREADS");
-  const long n = text ? std::strtol(text, nullptr, 10) : 0;
-  return n > 0 && n <= 1024 ? static_cast<int>(n) : 0;
+  if (!text || !*text) return 0;
+  char* end = nullptr;
+  const long n = std::strtol(text, &end, 10);
+  if (*end || n < 0 || n > kMostThreads)
+    Fail("INGOT_THREADS is '", text, "', a number of threads was expected: 1 to ", kMostThreads,
+         ", or 0, one for each core");
+  return static_cast<int>(n);
 }
+
+// Of the pool of the process: what set_threads asked for, and whether it is there.
+std::mutex default_mutex;
+int default_threads = 0;
+bool default_made = false;
 
 }  // namespace
 
@@ -49,8 +63,27 @@ ThreadPool::~ThreadPool() {
 }
 
 ThreadPool& ThreadPool::Default() {
-  static ThreadPool pool(ThreadsFromEnvironment());
+  static ThreadPool pool([] {
+    const std::lock_guard lock(default_mutex);
+    const int threads = default_threads ? default_threads : ThreadsFromEnvironment();
+    default_made = true;
+    return threads;
+  }());
   return pool;
+}
+
+void set_threads(int threads) {
+  if (threads < 1 || threads > kMostThreads)
+    Fail("set_threads: ", threads, " threads were asked for, 1 to ", kMostThreads, " was expected");
+  std::unique_lock lock(default_mutex);
+  if (!default_made) {
+    default_threads = threads;
+    return;
+  }
+  lock.unlock();
+  if (const int has = ThreadPool::Default().threads(); has != threads)
+    Fail("set_threads: ", threads, " threads were asked for, and the pool is at work already, with ", has,
+         "; call it at the beginning of the program, before a model is compiled or data is read");
 }
 
 void ThreadPool::TakeTiles() {

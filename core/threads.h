@@ -27,7 +27,7 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  // The pool of this process, made at first use, with INGOT_THREADS threads if that variable is set.
+  // The pool of this process, made at first use: with as many threads as set_threads or else INGOT_THREADS says.
   static ThreadPool& Default();
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
@@ -58,5 +58,8 @@ class ThreadPool {
   TileFn fn_ = nullptr;
   void* context_ = nullptr;
 };
+
+// How many threads this process computes on. At its beginning: Error if the pool is there already, with others.
+void set_threads(int threads);
 
 }  // namespace ingot

@@ -6,9 +6,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <memory>
 #include <thread>
 #include <vector>
+
+#include "ingot/core/error.h"
 
 namespace ingot {
 namespace {
@@ -103,6 +106,46 @@ TEST(ThreadPool, ConcurrentCallers) {
 TEST(ThreadPool, DefaultIsOnePool) {
   EXPECT_EQ(&ThreadPool::Default(), &ThreadPool::Default());
   EXPECT_GE(ThreadPool::Default().threads(), 1);
+}
+
+// Each in a process of its own, whose pool is not there yet.
+class ThreadPoolDeathTest : public ::testing::Test {
+ protected:
+  void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
+
+[[noreturn]] void ExitWith(bool well) { std::exit(well ? 0 : 1); }
+
+TEST_F(ThreadPoolDeathTest, SizeIsSetByTheProgramOrElseByTheEnvironment) {
+  const auto of_pool = [] { return ThreadPool::Default().threads(); };
+  EXPECT_EXIT(setenv("INGOT_THREADS", "5", 1); ExitWith(of_pool() == 5), ::testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(setenv("INGOT_THREADS", "5", 1); set_threads(3); set_threads(4);
+              ExitWith(of_pool() == 4), ::testing::ExitedWithCode(0), "");
+}
+
+TEST_F(ThreadPoolDeathTest, SizeThatCannotBeIsAnError) {
+  const auto says = [](const auto& call, const char* what) {
+    try {
+      call();
+    } catch (const Error& e) {
+      if (std::string(e.what()).find(what) != std::string::npos) ExitWith(true);
+    }
+    ExitWith(false);
+  };
+  const auto make = [] { ThreadPool::Default(); };
+  for (const char* text : {"abc", "-1", "1025", "2 "}) {
+    EXPECT_EXIT(setenv("INGOT_THREADS", text, 1); says(make, "INGOT_THREADS is '"), ::testing::ExitedWithCode(0), "")
+        << text;
+  }
+  EXPECT_EXIT(says([] { set_threads(0); }, "0 threads were asked for"), ::testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(says([] { set_threads(1025); }, "1025 threads were asked for"), ::testing::ExitedWithCode(0), "");
+  const auto late = [] {
+    set_threads(2);
+    ThreadPool::Default();
+    set_threads(2);
+    set_threads(3);
+  };
+  EXPECT_EXIT(says(late, "at work already, with 2"), ::testing::ExitedWithCode(0), "");
 }
 
 TEST(ThreadPool, EndsWithoutWork) {

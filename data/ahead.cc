@@ -41,7 +41,7 @@ void Ahead::Work() {
     Place& place = at(number);
     lock.unlock();
 
-    std::optional<TraceSpan> span(std::in_place, "make", number);
+    std::optional<TraceSpan> span(std::in_place, kMakeSpan, number);
     std::exception_ptr error;
     bool end = false;
     try {
@@ -75,7 +75,10 @@ void Ahead::Work() {
 bool Ahead::Next(Sample& s) {
   std::unique_lock lock(mutex_);
   Place& place = at(taken_);
-  ready_.wait(lock, [&] { return place.ready; });
+  if (!place.ready) {
+    const TraceSpan span(kWaitSpan, taken_);
+    ready_.wait(lock, [&] { return place.ready; });
+  }
   if (place.end) return false;
   if (place.error) {
     // What was ready stays so: asked again, the stream throws again.

@@ -19,6 +19,9 @@
 
 namespace ingot {
 
+// In traces: an element is made; in it, one that other threads make is waited for.
+inline constexpr const char *kMakeSpan = "make", *kWaitSpan = "wait";
+
 class Ahead : public Sequence {
  public:
   // `claim` is called by one thread at a time, with 0, 1, 2 ...; false: there are no more. `make` by all.

@@ -66,6 +66,7 @@ class Map : public Over {
       Fail("map: threads is ", threads, ", 0 (none of its own) to ", kMostThreads, " was expected");
   }
   int threads() const override { return std::max(threads_, up_->threads()); }
+  bool maps() const override { return true; }
   ViewPtr Look(int64_t pass) const override { return std::make_shared<MapView>(up_->Look(pass), fn_); }
   std::string str() const override { return up_->str() + ", map"; }
 

@@ -53,6 +53,7 @@ class Stage {
   virtual bool indexed() const = 0;  // whether there are views; then size() is known
   virtual bool batched() const { return false; }
   virtual int threads() const { return 0; }      // that read ahead; 0: whoever asks reads
+  virtual bool maps() const { return false; }    // whether there is a map to give threads to
   virtual int64_t ahead() const { return 0; }    // elements that may be ready before they are asked for
   virtual ViewPtr Look(int64_t pass) const = 0;  // REQUIRES: indexed()
   // From element `first` on. Of a view, if there is one.
@@ -96,6 +97,7 @@ class Over : public Stage {
   bool indexed() const override { return up_->indexed(); }
   bool batched() const override { return up_->batched(); }
   int threads() const override { return up_->threads(); }
+  bool maps() const override { return up_->maps(); }
   int64_t ahead() const override { return up_->ahead(); }
 
  protected:

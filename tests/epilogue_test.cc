@@ -4,6 +4,8 @@
 // image as padding, and every golden model.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <random>
 
 #include "ingot/core/plan/passes.h"
@@ -44,12 +46,12 @@ struct Chain {
   const char* expected;  // what the plan says of it
 };
 
-Value Write(const Chain& chain, PlanRun& run) {
+Value Write(const Chain& chain, PlanRun& run, Array bias_values = Random({24}, 2)) {
   Graph& g = run.graph;
   const bool gemm = chain.kernel == Kernel::kGemm;
   const Shape image = gemm ? Shape{7, 24} : Shape{2, 6, 5, 24};
   const Value x = g.Unary(run.Feed(Random(image, 1)), {static_cast<uint16_t>(Formula::kAffine), {2, 0, 0}}, false);
-  const Value bias = chain.bias ? run.Feed(Random({24}, 2)) : Value{};
+  const Value bias = chain.bias ? run.Feed(bias_values) : Value{};
   Value y;
   if (gemm) {
     y = g.Gemm(x, run.Feed(Random({24, 24}, 3)), false, false, bias);
@@ -120,6 +122,41 @@ TEST(Epilogue, EpiloguesAgreeWithWhatTheyReplace) {
       for (size_t j = 0; j < want.size(); ++j) ASSERT_NEAR(got[j], want[j], 2e-5) << j;
     }
   }
+}
+
+// A NaN in a channel is seen behind every activation, as it is without fusion, and in no other channel; and what is
+// without bound stays so.
+TEST(Epilogue, NumbersThatAreNoneAreKept) {
+  using enum Part;
+  Array bias = Random({24}, 2);
+  bias.floats()[3] = bias.floats()[17] = std::numeric_limits<float>::quiet_NaN();
+  bias.floats()[5] = std::numeric_limits<float>::infinity();
+  bias.floats()[23] = -std::numeric_limits<float>::infinity();
+  for (const Kernel kernel : {Kernel::kGemm, Kernel::kConv2D, Kernel::kDepthwise})
+    for (const auto& parts : {std::vector{kRelu}, {kRelu6}, {kLeaky}, {kRelu, kAdd}, {kAdd, kRelu6}}) {
+      const Chain chain{kernel, true, parts, false, ""};
+      PlanRun fused, plain;
+      const Value y = Write(chain, fused, bias);
+      Value expected;
+      {
+        const WithoutFusion off;
+        expected = Write(chain, plain, bias);
+      }
+      SCOPED_TRACE(fused.plan->Describe());
+      EXPECT_LT(fused.plan->steps().size(), plain.plan->steps().size());
+      plain.Execute(), fused.Execute();
+      const std::vector<float> want = plain.Read(expected), got = fused.Read(y);
+      for (size_t j = 0; j < want.size(); ++j) {
+        ASSERT_EQ(std::isnan(want[j]), j % 24 == 3 || j % 24 == 17) << j;
+        if (std::isnan(want[j])) {
+          ASSERT_TRUE(std::isnan(got[j])) << j << " is " << got[j];
+        } else if (std::isinf(want[j])) {
+          ASSERT_EQ(got[j], want[j]) << j;
+        } else {
+          ASSERT_NEAR(got[j], want[j], 2e-5) << j;
+        }
+      }
+    }
 }
 
 // What is read elsewhere, by the gradient for one, is still made.

@@ -135,7 +135,7 @@ void BackgroundSave::Copy(Checkpoint& c, ThreadPool& pool) {
 void BackgroundSave::Start(Writing writing) {
   job_ = std::make_shared<Job>();
   Jobs::The().Start(job_, [job = job_, writing = std::move(writing), starter = std::this_thread::get_id()] {
-    if (std::this_thread::get_id() != starter) Trace::NameThread("background save");
+    if (std::this_thread::get_id() != starter) Trace::NameThread(kBackgroundSaveThread);
     const TraceSpan span("save");
     std::string error;
     try {

@@ -17,6 +17,8 @@
 
 namespace ingot {
 
+inline constexpr const char* kBackgroundSaveThread = "background save";  // its name in traces
+
 class BackgroundSave {
  public:
   BackgroundSave() = default;

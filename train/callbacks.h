@@ -108,6 +108,8 @@ CallbackPtr CSVLogger(const std::string& path, const CSVLoggerOptions& options =
 // optimizer state and activations of this model.
 CallbackPtr MemoryReport();
 
+inline constexpr const char* kHistogramsSpan = "histograms";  // what TensorBoard's take, in traces
+
 // What TensorBoard shows: scalars by epoch, histograms of the weights, the model as a graph, the text of the plan. As
 // Keras lays it out, in log_dir/train and log_dir/validation, written by a thread of its own.
 struct TensorBoardOptions {

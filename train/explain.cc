@@ -5,11 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <functional>
 #include <limits>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <thread>
@@ -20,63 +18,17 @@
 #include "ingot/data/stage.h"
 #include "ingot/kernels/ceilings.h"
 #include "ingot/optim/slots.h"
+#include "ingot/train/background_save.h"
 #include "ingot/train/check.h"
+#include "ingot/train/explain_data.h"
 #include "ingot/train/explain_rules.h"
 #include "ingot/train/recorder.h"
+#include "ingot/train/snapshot.h"
 
 namespace ingot {
 namespace {
 
 double Now() { return 1e-9 * static_cast<double>(Trace::Now()); }
-
-// All that training changes, as it was.
-class Snapshot {
- public:
-  explicit Snapshot(Model& model)
-      : model_(model),
-        weights_(model.get_weights()),
-        slots_(model.state().slots.size(), "a copy of the optimizer's state"),
-        iterations_(model.state().iterations),
-        stop_(model.state().stop_training),
-        rate_(model.state().learning_rate),
-        position_(model.state().position),
-        pool_(model.state().pool) {
-    if (slots_.size()) std::memcpy(slots_.data(), model.state().slots.data(), slots_.size());
-  }
-  ~Snapshot() {
-    try {
-      Restore();
-      model_.state().position = position_;
-    } catch (const std::exception&) {  // Restore has been called before, and said it then
-    }
-  }
-  Snapshot(const Snapshot&) = delete;
-  Snapshot& operator=(const Snapshot&) = delete;
-
-  void Restore() {
-    ModelState& s = model_.state();
-    s.pool = pool_;  // a trial that was left by an exception may have lent another
-    model_.set_weights(weights_);
-    if (slots_.size() != s.slots.size())
-      Fail("explain: a callback gave the model another optimizer; what it was before cannot be restored");
-    if (slots_.size()) std::memcpy(s.slots.data(), slots_.data(), slots_.size());
-    s.iterations = iterations_;
-    s.stop_training = stop_;
-    s.learning_rate = rate_;
-    ResetMetrics(s, Mode::kTrain);
-    ResetMetrics(s, Mode::kTest);
-  }
-
- private:
-  Model& model_;
-  Arrays weights_;
-  Block slots_;
-  int64_t iterations_;
-  bool stop_;
-  std::optional<double> rate_;
-  std::shared_ptr<const FitState> position_;
-  ThreadPool* pool_;
-};
 
 // Ends the epoch when it has been watched for long enough.
 class WatchesForExplain : public Callback {
@@ -93,108 +45,6 @@ class WatchesForExplain : public Callback {
   bool cut_ = false;
 };
 
-constexpr int64_t kMostRows = 20000;
-constexpr double kMostBytes = 64e6;
-
-// Some of the rows, from all over the arrays; of stages, those that come first.
-struct Some {
-  Samples rows;
-  int64_t apart = 1;  // row i of them is i * apart of the data
-};
-
-Samples Gathered(const Samples& all, int64_t n, int64_t apart) {
-  return all.Each([&](const Array& a) {
-    Array to(a.shape().with(0, n), a.dtype());
-    for (int64_t i = 0; i < n; ++i)
-      std::memcpy(static_cast<std::byte*>(to.data()) + static_cast<size_t>(i) * a.row_bytes(),
-                  static_cast<const std::byte*>(a.data()) + static_cast<size_t>(i * apart) * a.row_bytes(),
-                  a.row_bytes());
-    return to;
-  });
-}
-
-Some SomeOf(const Dataset& data, int64_t batch_size, double seconds) {
-  if (!data.staged()) {
-    data.Check("explain");
-    double row = 1;
-    data.ForEach([&](const char*, size_t, const Array& a) { row += static_cast<double>(a.row_bytes()); });
-    const auto most = std::max<int64_t>(2, std::min<int64_t>(kMostRows, static_cast<int64_t>(kMostBytes / row)));
-    const int64_t n = std::min(data.rows(), most), apart = n ? data.rows() / n : 1;
-    return {Gathered(data, n, apart), apart};
-  }
-  Dataset::Reader reader = (data.stage()->batched() ? data : data.batch(batch_size)).read();
-  std::vector<Samples> parts;
-  double bytes = 0;
-  int64_t n = 0;
-  const double began = Now();
-  for (Sample batch;
-       (parts.empty() || (n < kMostRows && bytes < kMostBytes && Now() - began < seconds)) && reader.next(batch);) {
-    Samples part = batch.Each([](const Array& a) { return a.copy(); });
-    bool alike = parts.empty() || part.HasAsMany(parts[0]);
-    if (alike && !parts.empty())
-      parts[0].ForEachPair(part, [&](const char*, size_t, const Array& a, const Array& b) {
-        alike &= a.dtype() == b.dtype() && a.shape().from(1) == b.shape().from(1);
-      });
-    if (!alike) break;  // lengths that change: those that came so far
-    part.ForEach([&](const char*, size_t, const Array& a) { bytes += static_cast<double>(a.bytes()); });
-    n += part.rows();
-    parts.push_back(std::move(part));
-  }
-  if (parts.empty()) Fail("explain: the data set gives no batch: ", data.str());
-  Samples all = parts[0].Each([&](const Array& a) { return Array(a.shape().with(0, n), a.dtype()); });
-  int64_t row = 0;
-  for (Samples& part : parts) {
-    all.ForEachPair(part, [&](const char*, size_t, Array& to, const Array& from) {
-      if (from.bytes())
-        std::memcpy(static_cast<std::byte*>(to.data()) + static_cast<size_t>(row) * to.row_bytes(), from.data(),
-                    from.bytes());
-    });
-    row += part.rows();
-  }
-  return {std::move(all), 1};
-}
-
-double ValueAt(const Array& a, int64_t i) {
-  const auto at = static_cast<size_t>(i);
-  return a.dtype() == DType::kFloat32 ? static_cast<double>(a.floats()[at])
-         : a.dtype() == DType::kInt32 ? a.as<int32_t>()[at]
-                                      : a.as<uint8_t>()[at];
-}
-
-// Mean and deviation by feature: by column of rows of numbers, by channel of what has more axes.
-struct Moments {
-  std::vector<double> mean, deviation;
-  double magnitude = 0;
-};
-Moments MomentsOf(const Array& a) {
-  const int64_t n = a.shape().rank() > 1 ? a.shape().back() : 1;
-  Moments m{std::vector<double>(static_cast<size_t>(n)), std::vector<double>(static_cast<size_t>(n))};
-  std::vector<double> squares(static_cast<size_t>(n));  // of distances from the mean so far: Welford
-  double all = 0;
-  for (int64_t i = 0; i < a.size(); ++i) {
-    const auto k = static_cast<size_t>(i % n);
-    const double v = ValueAt(a, i), before = v - m.mean[k];
-    m.mean[k] += before / static_cast<double>(i / n + 1);
-    squares[k] += before * (v - m.mean[k]);
-    all += v * v;
-  }
-  const double count = static_cast<double>(std::max<int64_t>(1, a.size() / n));
-  for (size_t k = 0; k < squares.size(); ++k) m.deviation[k] = std::sqrt(squares[k] / count);
-  m.magnitude = std::sqrt(all / static_cast<double>(std::max<int64_t>(1, a.size())));
-  return m;
-}
-
-Array Normalized(const Array& a, const Moments& m) {
-  Array to(a.shape());
-  const auto n = static_cast<int64_t>(m.mean.size());
-  for (int64_t i = 0; i < a.size(); ++i) {
-    const auto k = static_cast<size_t>(i % n);
-    const double deviation = m.deviation[k] > 0 ? m.deviation[k] : 1;
-    to.floats()[static_cast<size_t>(i)] = static_cast<float>((ValueAt(a, i) - m.mean[k]) / deviation);
-  }
-  return to;
-}
-
 // Whether what the model does first with an input makes its scale matter.
 bool ScaleMatters(const Network& network, size_t input) {
   static const std::set<std::string> indifferent = {"Normalization",      "Rescaling",          "BatchNormalization",
@@ -205,7 +55,6 @@ bool ScaleMatters(const Network& network, size_t input) {
       if (in == static_cast<int>(input) && indifferent.contains(node.layer.def().class_name())) return false;
   return true;
 }
-
 class Explainer {
  public:
   Explainer(Model& model, const Dataset& data, const ExplainOptions& options)
@@ -288,9 +137,9 @@ class Explainer {
     in_steps_ = scale * (p.phase("forward") + p.phase("backward") + p.phase("update") + p.seconds_copying);
     validation_ = p.phase("validation");
     epoch_ = wait_ + in_steps_ + validation_ + scale * p.phase("other");
+    const std::string own = NameOf(*until);
     for (const Profile::Call& call : p.calls) {
-      if (call.hook == "on_train_begin" || call.hook == "on_train_end" || call.callback == "WatchesForExplain")
-        continue;
+      if (call.hook == "on_train_begin" || call.hook == "on_train_end" || call.callback == own) continue;
       const double seconds = call.hook.starts_with("on_train_batch") ? scale * call.seconds : call.seconds;
       epoch_ += seconds;
       CallbackFigures& f = callbacks_[call.callback];
@@ -354,15 +203,15 @@ class Explainer {
     if (data_.staged()) {
       data.threads = data_.stage()->threads();
       data.made = p.make_seconds * (p.steps_done ? wait_ / std::max(1e-12, Inputs()) : 1);
-      data.maps = data_.str().find(", map") != std::string::npos;
+      data.maps = data_.stage()->maps();
     }
     Add(WaitsForData(data));
     double histograms = 0;
     bool background = false;
     for (const Profile::Thread& thread : p.trace) {
-      background |= thread.name == "background save";
+      background |= thread.name == kBackgroundSaveThread;
       for (const Profile::Event& e : thread.events)
-        if (p.names[static_cast<size_t>(e.name)] == "histograms")
+        if (p.names[static_cast<size_t>(e.name)] == kHistogramsSpan)
           histograms += 1e-9 * static_cast<double>(e.end - e.begin);
     }
     for (auto& [name, f] : callbacks_) {
@@ -496,39 +345,6 @@ class Explainer {
 
 Explanation explain(Model& model, const Dataset& data, const ExplainOptions& options) {
   return Explainer(model, data, options).Run();
-}
-
-double Finding::operator[](const std::string& figure) const {
-  for (const auto& [key, value] : figures)
-    if (key == figure) return value;
-  Fail("finding '", name, "' has no figure '", figure, "'");
-}
-
-bool Explanation::has(const std::string& name) const {
-  return std::any_of(findings.begin(), findings.end(), [&](const Finding& f) { return f.name == name; });
-}
-
-const Finding& Explanation::operator[](const std::string& name) const {
-  for (const Finding& f : findings)
-    if (f.name == name) return f;
-  Fail("'", name, "' is not among what was found:\n", str());
-}
-
-std::string Explanation::str() const {
-  std::string text;
-  for (const Finding& f : findings) text += f.text + "\n";
-  if (findings.empty()) text = "nothing was found that holds training back\n";
-  return text + "(" + watched + ")\n";
-}
-
-std::string Explanation::json() const {
-  nlohmann::ordered_json json = {{"findings", nlohmann::ordered_json::array()}, {"watched", watched}};
-  for (const Finding& f : findings) {
-    nlohmann::ordered_json line = {{"name", f.name}, {"text", f.text}};
-    for (const auto& [key, value] : f.figures) line["figures"][key] = value;
-    json["findings"].push_back(line);
-  }
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 }  // namespace ingot

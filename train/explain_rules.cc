@@ -104,7 +104,7 @@ std::optional<Finding> BatchTooSmall(const BatchFigures& f) {
 std::optional<Finding> CoresIdle(const CoreFigures& f) {
   if (f.threads >= f.cores || f.ms_all <= 0 || f.ms < 1.2 * f.ms_all) return std::nullopt;
   return Finding{"cores",
-                 Printed("training runs on %s of %d cores: on all of them a step takes %s, not %s; see INGOT_THREADS",
+                 Printed("training runs on %s of %d cores: on all of them a step takes %s, not %s; see set_threads",
                          Counted(static_cast<size_t>(f.threads), "thread").c_str(), f.cores,
                          Time(1e-3 * f.ms_all).c_str(), Time(1e-3 * f.ms).c_str()),
                  {{"threads", f.threads}, {"cores", f.cores}, {"step_ms", f.ms}, {"step_ms_then", f.ms_all}}};

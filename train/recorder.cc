@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "ingot/core/error.h"
+#include "ingot/core/median.h"
+#include "ingot/data/ahead.h"
 
 namespace ingot {
 namespace {
@@ -24,13 +26,6 @@ constexpr size_t kMostTimes = 1 << 16;  // that are kept for a median
 constexpr int64_t kFirst = 3;           // steps are looked into anyway
 
 double Seconds(int64_t nanoseconds) { return 1e-9 * static_cast<double>(nanoseconds); }
-
-double Median(std::vector<float> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return static_cast<double>(*middle);
-}
 
 // What a look costs: two readings of the clock, which wait for what runs before them, here and in the pool's threads; a
 // line in the trace; the calls. As measured (docs/profile.md), by the time of one reading.
@@ -51,7 +46,9 @@ struct Times {
     if (ms.size() < kMostTimes) ms.push_back(static_cast<float>(1e-6 * static_cast<double>(nanoseconds)));
   }
   // The first was of cold caches, and made what is made at first use.
-  double MedianOfWarm() const { return Median(ms.size() > 1 ? std::vector<float>(ms.begin() + 1, ms.end()) : ms); }
+  double MedianOfWarm() const {
+    return static_cast<double>(Median(ms.size() > 1 ? std::vector<float>(ms.begin() + 1, ms.end()) : ms));
+  }
 };
 
 // Programs may go before the profile is written: what is needed of each is noted at its first step.
@@ -283,7 +280,9 @@ void Recorder::Finish() {
       const auto [at, fresh] = numbers.emplace(e.name, static_cast<int32_t>(p.names.size()));
       if (fresh) p.names.push_back(e.name);
       to.events.push_back({at->second, e.number, begin - seen.began, e.end - seen.began});
-      if (from.name.starts_with("data")) p.make_seconds += Seconds(e.end - begin);
+      if (&from == &threads.front()) continue;  // who trains: what it makes itself is of the phase "input"
+      if (e.name == std::string_view(kMakeSpan)) p.make_seconds += Seconds(e.end - begin);
+      if (e.name == std::string_view(kWaitSpan)) p.make_seconds -= Seconds(e.end - begin);
     }
   }
 }

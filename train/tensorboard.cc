@@ -182,7 +182,7 @@ class TensorBoardCallback : public Callback {
 
   // The copy of the time before is done with before this one is made: there is one, however slow the disk is.
   void WriteWeights(Model& model, int epoch) {
-    const TraceSpan span("histograms");
+    const TraceSpan span(kHistogramsSpan);
     train_->Wait();
     const Layout& layout = model.state().layout;
     if (!copies_) copies_ = std::make_shared<std::vector<Copied>>();

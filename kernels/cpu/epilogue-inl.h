@@ -12,32 +12,12 @@
 
 #include "hwy/highway.h"
 #include "ingot/kernels/cpu/epilogue.h"
+#include "ingot/kernels/cpu/minmax-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace ingot::cpu {
 namespace HWY_NAMESPACE {
 namespace {
-
-// The larger, or the smaller, of v and a number; a NaN stays one, and so does the sign of 0. On x86 an instruction
-// gives its second operand if either is NaN or both are 0; emulated targets do not imitate that.
-template <class V>
-HWY_INLINE V AtLeast(V v, V least) {
-  namespace hn = hwy::HWY_NAMESPACE;
-#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
-  return hn::Max(least, v);
-#else
-  return hn::IfThenElse(hn::Lt(v, least), least, v);
-#endif
-}
-template <class V>
-HWY_INLINE V AtMost(V v, V most) {
-  namespace hn = hwy::HWY_NAMESPACE;
-#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
-  return hn::Min(most, v);
-#else
-  return hn::IfThenElse(hn::Gt(v, most), most, v);
-#endif
-}
 
 // act(v) for some vectors: what is asked for is looked at once, not for each of them.
 template <size_t N, class V>

@@ -20,6 +20,7 @@
 #include <limits>
 
 #include "hwy/highway.h"
+#include "ingot/kernels/cpu/minmax-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace ingot::cpu {
@@ -59,21 +60,8 @@ HWY_INLINE Num Abs(Num a) { return Num(hn::Abs(a.v)); }
 HWY_INLINE Num Sqrt(Num a) { return Num(hn::Sqrt(a.v)); }
 HWY_INLINE Num WithSignOf(Num magnitude, Num sign) { return Num(hn::CopySign(magnitude.v, sign.v)); }
 
-// On x86 an instruction gives its second operand if either is NaN; emulated targets do not imitate that.
-HWY_INLINE Num Max(Num a, Num b) {
-#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
-  return Num(hn::Max(b.v, a.v));
-#else
-  return Select(a < b, b, a);
-#endif
-}
-HWY_INLINE Num Min(Num a, Num b) {
-#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
-  return Num(hn::Min(b.v, a.v));
-#else
-  return Select(b < a, b, a);
-#endif
-}
+HWY_INLINE Num Max(Num a, Num b) { return Num(AtLeast(a.v, b.v)); }
+HWY_INLINE Num Min(Num a, Num b) { return Num(AtMost(a.v, b.v)); }
 
 // p[0] + p[1] x + p[2] x^2 + ...
 HWY_INLINE Num Polynomial(Num, float last) { return Num(last); }
