@@ -63,6 +63,12 @@ class Explainer {
   Explanation Run() {
     s_.RequireCompiled("explain");
     if (o_.fit.profile) Fail("explain: takes a profile of its own; leave FitOptions::profile out");
+    for (const CallbackPtr& callback : o_.fit.callbacks)
+      if (callback && NameOf(*callback) == "BackupAndRestore")
+        Fail(
+            "explain: with BackupAndRestore among the callbacks, the epoch that is watched would begin from its "
+            "backup, "
+            "and delete it at the end; leave it out");
     if (!(o_.seconds > 0) || !(o_.trials >= 0)) Fail("explain: seconds and trials are times, positive numbers");
     some_ = SomeOf(data_, o_.fit.batch_size, o_.trials);
     CheckData(s_, some_.rows, true, "explain");
@@ -74,13 +80,12 @@ class Explainer {
     const double loss = Loss();
     const double drawn = s_.iterations > 0 ? 0 : LossOfDrawn();
     Watch();
-    const double after = Loss();
     OfData();
     OfTime();
     OfTrials();
     if (const auto found =
             OptimizerStateMissing({s_.optimizer().def().class_name(), s_.iterations,
-                                   static_cast<int64_t>(SlotsOf(s_.optimizer().def()).size()), loss, drawn, after}))
+                                   static_cast<int64_t>(SlotsOf(s_.optimizer().def()).size()), loss, drawn, after_}))
       result_.findings.push_back(*found);
     return std::move(result_);
   }
@@ -140,11 +145,13 @@ class Explainer {
     const std::string own = NameOf(*until);
     for (const Profile::Call& call : p.calls) {
       if (call.hook == "on_train_begin" || call.hook == "on_train_end" || call.callback == own) continue;
-      const double seconds = call.hook.starts_with("on_train_batch") ? scale * call.seconds : call.seconds;
+      const double times = call.hook.starts_with("on_train_batch") ? scale : 1, seconds = times * call.seconds;
       epoch_ += seconds;
       CallbackFigures& f = callbacks_[call.callback];
-      if (f.seconds == 0) f.name = call.callback, f.hook = call.hook, f.calls = call.calls;  // the dearest comes first
       f.seconds += seconds;
+      if (seconds <= f.hook_seconds) continue;
+      f.name = call.callback, f.hook = call.hook, f.hook_seconds = seconds;
+      f.calls = static_cast<int64_t>(std::llround(times * static_cast<double>(call.calls)));
     }
     result_.watched = Printed(
         "watched %s of batch %lld%s: an epoch takes %.3g s, of which %.1f %% in steps (%.4g ms each), %.1f %% waiting "
@@ -153,6 +160,7 @@ class Explainer {
         until->cut() ? Printed(" of %lld", static_cast<long long>(all)).c_str() : "", epoch_, Percent(in_steps_),
         1e3 * in_steps_ / (scale * static_cast<double>(steps_)), Percent(wait_), Percent(Callbacks()),
         Percent(validation_));
+    after_ = Loss();
     before_->Restore();
   }
 
@@ -200,12 +208,12 @@ class Explainer {
     const Profile& p = result_.profile;
     const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
     DataFigures data{epoch_, wait_, in_steps_, 0, 0, false, cores};
-    if (data_.staged()) {
+    if (data_.staged()) {  // of plain arrays there is nothing to prepare, nor to read ahead
       data.threads = data_.stage()->threads();
       data.made = p.make_seconds * (p.steps_done ? wait_ / std::max(1e-12, Inputs()) : 1);
       data.maps = data_.stage()->maps();
     }
-    Add(WaitsForData(data));
+    if (data_.staged()) Add(WaitsForData(data));
     double histograms = 0;
     bool background = false;
     for (const Profile::Thread& thread : p.trace) {
@@ -217,7 +225,7 @@ class Explainer {
     for (auto& [name, f] : callbacks_) {
       f.epoch = epoch_;
       f.histograms = name == "TensorBoard" ? histograms : 0;
-      f.saves = !background && (name == "ModelCheckpoint" || name == "BackupAndRestore");
+      f.saves = !background && name == "ModelCheckpoint";
       Add(CallbackCosts(f));
     }
     Add(ValidationCosts({epoch_, validation_}));
@@ -229,6 +237,7 @@ class Explainer {
   // the machine does falls on all of them.
   std::vector<double> Times(const std::vector<std::pair<int64_t, ThreadPool*>>& kinds) {
     std::vector<double> ms(kinds.size(), std::numeric_limits<double>::infinity());
+    Session session;  // whose plans and memory go with the trial
     ThreadPool* const own = s_.pool;
     std::vector<int64_t> order;
     const double began = Now();
@@ -238,7 +247,7 @@ class Explainer {
         for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i) % some_.rows.rows();
         s_.pool = kinds[k].second ? kinds[k].second : own;  // Snapshot gives it back, whatever comes
         const double from = Now();
-        RunStep(s_, s_.session, Mode::kTrain, some_.rows, {order.data(), 0, kinds[k].first}, &o_.fit.class_weight);
+        RunStep(s_, session, Mode::kTrain, some_.rows, {order.data(), 0, kinds[k].first}, &o_.fit.class_weight);
         if (round > 0) ms[k] = std::min(ms[k], 1e3 * (Now() - from));  // the first makes the plan
         s_.pool = own;
       }
@@ -268,7 +277,10 @@ class Explainer {
     // Larger batches: while there are four steps an epoch, memory for them, and time.
     BatchFigures batches{rows_, {}, p.flops, 0};
     std::vector<std::pair<int64_t, ThreadPool*>> kinds = {{p.batch, nullptr}};
-    const double bytes = static_cast<double>(s_.session.activation_.size()) / static_cast<double>(p.batch);
+    double bytes = 0;  // of memory, for a row
+    for (const auto& program : s_.session.programs_)
+      if (program->mode == Mode::kTrain && program->x[0].shape[0] == p.batch)
+        bytes = static_cast<double>(program->plan->activation_bytes()) / static_cast<double>(p.batch);
     for (int64_t b = 2 * p.batch; b <= std::min<int64_t>(4096, rows_ / 4); b *= 2) {
       const double factor = static_cast<double>(b) / static_cast<double>(p.batch);
       if (bytes * static_cast<double>(b) > 1e9 || each * factor > o_.trials / 2) break;
@@ -337,7 +349,7 @@ class Explainer {
   Some some_;
   bool finite_ = true;
   int64_t steps_ = 0, rows_ = 0, trial_ = 0;
-  double epoch_ = 0, wait_ = 0, in_steps_ = 0, validation_ = 0, first_ = 0, last_ = 0;
+  double epoch_ = 0, wait_ = 0, in_steps_ = 0, validation_ = 0, first_ = 0, last_ = 0, after_ = 0;
   std::map<std::string, CallbackFigures> callbacks_;
 };
 

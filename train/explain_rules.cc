@@ -114,14 +114,16 @@ std::optional<Finding> CallbackCosts(const CallbackFigures& f) {
   if (!(f.seconds > kCallback * f.epoch)) return std::nullopt;
   const double percent = Percent(f.seconds, f.epoch);
   const bool histograms = f.histograms > 0.5 * f.seconds;
-  Finding found{"callback",
-                Printed("%s%s %.0f %% of the epoch (%s in %s of %s): ", f.name.c_str(),
-                        histograms ? " histograms take" : " takes", percent, Time(f.seconds).c_str(),
-                        Counted(static_cast<size_t>(f.calls), "call").c_str(), f.hook.c_str()),
-                {{"percent", percent},
-                 {"seconds", f.seconds},
-                 {"epoch_seconds", f.epoch},
-                 {"calls", static_cast<double>(f.calls)}}};
+  Finding found{
+      "callback",
+      Printed("%s%s %.0f %% of %s (%s, %s of it in %s of %s): ", f.name.c_str(),
+              histograms ? " histograms take" : " takes", percent,
+              histograms ? "an epoch that writes them" : "the epoch", Time(f.seconds).c_str(),
+              Time(f.hook_seconds).c_str(), Counted(static_cast<size_t>(f.calls), "call").c_str(), f.hook.c_str()),
+      {{"percent", percent},
+       {"seconds", f.seconds},
+       {"epoch_seconds", f.epoch},
+       {"calls", static_cast<double>(f.calls)}}};
   if (histograms)
     found.text += "a larger histogram_freq writes them less often";
   else if (f.saves)

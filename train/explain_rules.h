@@ -43,9 +43,10 @@ std::optional<Finding> CoresIdle(const CoreFigures& f);
 struct CallbackFigures {
   std::string name, hook;  // the dearest of its hooks
   double epoch = 0, seconds = 0;
-  int64_t calls = 0;      // of that hook
-  double histograms = 0;  // seconds of it
-  bool saves = false;     // a file, in the foreground
+  double hook_seconds = 0;  // of that hook
+  int64_t calls = 0;        // likewise
+  double histograms = 0;    // seconds of it
+  bool saves = false;       // a file, in the foreground
 };
 std::optional<Finding> CallbackCosts(const CallbackFigures& f);
 

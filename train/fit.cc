@@ -320,7 +320,7 @@ History Model::fit(const Dataset& given, const FitOptions& o) {
       ReadLogs(s, Mode::kTrain, logs);
       epoch_logs = logs;
       if (validates) {
-        const Recorder::Span span(recorder, Recorder::Part::kValidation, "validation");
+        const Recorder::Span span(recorder, Recorder::Part::kValidation, kValidationSpan);
         const Logs val = evaluate(validation, o.validation_batch_size ? o.validation_batch_size : o.batch_size);
         for (const auto& [key, value] : val) epoch_logs.emplace_back("val_" + key, value);
       }

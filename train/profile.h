@@ -54,12 +54,12 @@ struct Profile {
 
   std::string model;
   bool training = true;
-  int64_t batch = 0;                        // rows of the steps that took most of the time: what follows is of them
-  int threads = 1;                          // of the pool
-  std::vector<Part> steps;                  // of the plan, in its order; ms are medians
-  double flops = 0, bytes = 0;              // of all of them
-  double ms_median = 0, ms_min = 0;         // of the whole step, not looked into
-  double copy_ms = 0;                       // of it, to bring the batch in
+  int64_t batch = 0;                 // rows of a step; of several, that which brought most rows: what follows is of it
+  int threads = 1;                   // of the pool
+  std::vector<Part> steps;           // of the plan, in its order; ms are medians
+  double flops = 0, bytes = 0;       // of all of them
+  double ms_median = 0, ms_min = 0;  // of the whole step, not looked into
+  double copy_ms = 0;                // of it, to bring the batch in
   int64_t steps_done = 0, looked_into = 0;  // of training, and how many of them were timed step by step of the plan
   int epochs = 0;
   double seconds = 0;          // of all there is in `phases`

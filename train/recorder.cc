@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <deque>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <string_view>
@@ -55,15 +56,20 @@ struct Times {
 struct Looked {
   uint64_t made;
   int64_t rows;
+  bool accumulates;
   std::vector<Profile::Part> parts;
   std::vector<std::string> names;  // in the trace
   std::vector<Times> times;
   Times copy;
 };
 
-// Steps of so many rows: some are looked into, some are timed as a whole, and if they are short others only counted.
+// Steps of so many rows, with an update or gradients kept for a later one: some are looked into, some are timed as a
+// whole, and if they are short others only counted.
 struct Whole {
-  int64_t rows = 0, steps = 0, looked = 0, timed = 0;
+  int64_t rows = 0;
+  bool accumulates = false;
+  int64_t steps = 0, looked = 0, timed = 0;
+  int64_t skip = 0, skip_clock = 0;  // so many before the next one is looked into, or timed
   double looked_seconds = 0, timed_seconds = 0;
   Times times{};
   double mean() const {
@@ -79,7 +85,7 @@ struct Recorder::Seen {
   ModelState& model;
   std::string where;
   int64_t every, cost_of_a_look = CostOfALook();
-  int64_t began = Trace::Now(), skip = 0, skip_clock = 0, at = 0;
+  int64_t began = Trace::Now(), at = 0;
   const Watch* also = nullptr;
   Watch watch{};
   double parts[4] = {};
@@ -90,20 +96,20 @@ struct Recorder::Seen {
   std::deque<std::string> call_names{};
   bool finished = false;
 
-  Whole& Of(int64_t rows) {
+  Whole& Of(int64_t rows, bool accumulates) {
     for (Whole& w : whole)
-      if (w.rows == rows) return w;
-    return whole.emplace_back(Whole{.rows = rows});
+      if (w.rows == rows && w.accumulates == accumulates) return w;
+    return whole.emplace_back(Whole{.rows = rows, .accumulates = accumulates});
   }
-  // When to look again, and when to time.
-  void Plan(const Whole& w) {
+  // When to look again.
+  void Plan(Whole& w) const {
     if (every) {
-      skip = every - 1;
+      w.skip = every - 1;
       return;
     }
     const double cost = Seconds(cost_of_a_look) * static_cast<double>(now ? now->parts.size() : 0);
     // At least one in between is not looked into, and so tells how long the whole takes.
-    skip = static_cast<int64_t>(std::clamp(std::ceil(cost / (kBudget * std::max(1e-9, w.mean()))) - 1, 1.0, 1e6));
+    w.skip = static_cast<int64_t>(std::clamp(std::ceil(cost / (kBudget * std::max(1e-9, w.mean()))) - 1, 1.0, 1e6));
   }
 };
 
@@ -146,17 +152,18 @@ void Recorder::End(const Callback& callback, const char* hook, int64_t begin) {
 }
 
 Recorder::Step::Step(Recorder* r, int64_t number, int64_t rows, const Watch& also)
-    : r_(r), watch_(&also), number_(number), rows_(rows), begin_(0) {
+    : r_(r), watch_(&also), number_(number), rows_(rows), begin_(0), accumulates_(false) {
   if (!r) return;
   Seen& seen = *r->seen_;
   seen.now = nullptr;
-  Whole& whole = seen.Of(rows);
-  ++whole.steps;
-  if (seen.into.steps_done++ < kFirst || seen.skip-- <= 0) {
+  accumulates_ = seen.into.training && !seen.model.optimizer().def().apply_due(seen.model.iterations);
+  Whole& whole = seen.Of(rows, accumulates_);
+  ++seen.into.steps_done;
+  if (whole.steps++ < kFirst || whole.skip-- <= 0) {
     watch_ = &seen.watch;
     seen.also = &also;
     Trace::Detail(true);
-  } else if (whole.timed > 0 && seen.skip_clock-- > 0) {
+  } else if (whole.timed > 0 && whole.skip_clock-- > 0) {
     return;
   }
   begin_ = seen.at = Trace::Now();
@@ -166,7 +173,7 @@ Recorder::Step::~Step() {
   if (!begin_) return;
   const int64_t now = Trace::Now();
   Seen& seen = *r_->seen_;
-  Whole& whole = seen.Of(rows_);
+  Whole& whole = seen.Of(rows_, accumulates_);
   Trace::Add(seen.into.training ? "step" : "prediction", number_, begin_, now);
   if (watch_ == &seen.watch) {
     Trace::Detail(false);
@@ -180,7 +187,7 @@ Recorder::Step::~Step() {
   whole.timed_seconds += Seconds(now - begin_);
   whole.times.Add(now - begin_);
   const double each = Seconds(now - seen.began) / static_cast<double>(seen.into.steps_done);  // and what lies between
-  seen.skip_clock = static_cast<int64_t>(std::min(1e3, Seconds(seen.cost_of_a_look) / (kClocks * each)));
+  whole.skip_clock = static_cast<int64_t>(std::min(1e3, Seconds(seen.cost_of_a_look) / (kClocks * each)));
 }
 
 void Recorder::Look(const Program& program, const ingot::Step* step) {
@@ -192,7 +199,8 @@ void Recorder::Look(const Program& program, const ingot::Step* step) {
       if (l.made == program.made) seen.now = &l;
     if (!seen.now) {
       static const char* const phases[] = {"forward", "backward", "update"};
-      Looked& l = seen.looked.emplace_back(Looked{program.made, program.x.at(0).shape[0], {}, {}, {}, {}});
+      Looked& l =
+          seen.looked.emplace_back(Looked{program.made, program.x.at(0).shape[0], program.accumulates, {}, {}, {}, {}});
       for (const ingot::Step& s : plan.steps()) {
         l.parts.push_back(
             {phases[static_cast<int>(s.phase)], plan.layer(s), Fused(s), Shapes(s), 0, s.cost.flops, s.cost.bytes});
@@ -219,36 +227,46 @@ void Recorder::Finish() {
   std::vector<TracedThread> threads = Trace::End();
   seen.finished = true;
 
+  // What is told of a step is of those of as many rows as brought most rows.
   double in_steps = 0;
-  const Whole* most = nullptr;
-  for (const Whole& w : seen.whole) {
-    in_steps += w.seconds();
-    if (!most || w.seconds() > most->seconds()) most = &w;
-  }
-  const Looked* looked = nullptr;
-  for (const Looked& l : seen.looked)
-    if (most && l.rows == most->rows && (!looked || l.copy.ms.size() > looked->copy.ms.size())) looked = &l;
-  if (!looked && !seen.looked.empty()) looked = &seen.looked.front();
-  double of_phase[3] = {};
+  std::map<int64_t, int64_t> steps_of;
+  for (const Whole& w : seen.whole) in_steps += w.seconds(), steps_of[w.rows] += w.steps;
+  int64_t most = 0;
+  for (const auto& [rows, steps] : steps_of)
+    if (rows * steps >= most) most = rows * steps, p.batch = rows;
+  double of_phase[3] = {};  // milliseconds of an average step
   double sum = 0;
-  if (looked) {
-    p.batch = looked->rows;
-    p.copy_ms = looked->copy.MedianOfWarm();
+  for (const Whole& w : seen.whole) {
+    if (w.rows != p.batch) continue;
+    const Looked* looked = nullptr;
+    for (const Looked& l : seen.looked)
+      if (l.rows == w.rows && l.accumulates == w.accumulates && (!looked || l.copy.ms.size() > looked->copy.ms.size()))
+        looked = &l;
+    if (!looked) continue;
+    // Where gradients are accumulated, a step with an update is one of several: all that is told is of their average.
+    const double part = static_cast<double>(w.steps) / static_cast<double>(steps_of[p.batch]);
+    double of_these = looked->copy.MedianOfWarm();
+    p.copy_ms += part * of_these;
     for (size_t i = 0; i < looked->parts.size(); ++i) {
       if (looked->times[i].ms.empty()) continue;  // made of the weights alone, before
-      Profile::Part& part = p.steps.emplace_back(looked->parts[i]);
-      part.ms = looked->times[i].MedianOfWarm();
-      p.flops += part.flops, p.bytes += part.bytes;
-      of_phase[part.phase == "forward" ? 0 : part.phase == "backward" ? 1 : 2] += part.ms;
-      sum += part.ms;
+      const Profile::Part& from = looked->parts[i];
+      auto to = std::find_if(p.steps.begin(), p.steps.end(), [&](const Profile::Part& s) {
+        return part < 1 && s.phase == from.phase && s.layer == from.layer && s.kernel == from.kernel &&
+               s.shapes == from.shapes;
+      });
+      if (to == p.steps.end()) to = p.steps.insert(to, {from.phase, from.layer, from.kernel, from.shapes, 0, 0, 0});
+      const double ms = looked->times[i].MedianOfWarm();
+      to->ms += part * ms, to->flops += part * from.flops, to->bytes += part * from.bytes;
+      of_phase[from.phase == "forward" ? 0 : from.phase == "backward" ? 1 : 2] += part * ms;
+      of_these += ms;
     }
+    sum += part * of_these;
+    p.ms_median += part * (w.times.ms.empty() ? of_these : w.times.MedianOfWarm());
+    p.ms_min +=
+        part *
+        (w.times.ms.empty() ? of_these : static_cast<double>(*std::min_element(w.times.ms.begin(), w.times.ms.end())));
   }
-  if (most && !most->times.ms.empty()) {
-    p.ms_median = most->times.MedianOfWarm();
-    p.ms_min = static_cast<double>(*std::min_element(most->times.ms.begin(), most->times.ms.end()));
-  } else {
-    p.ms_median = p.ms_min = sum + p.copy_ms;
-  }
+  for (const Profile::Part& part : p.steps) p.flops += part.flops, p.bytes += part.bytes;
 
   double callbacks = 0;
   for (auto& [key, call] : seen.calls) callbacks += call.seconds, p.calls.push_back(call);
@@ -257,7 +275,7 @@ void Recorder::Finish() {
   const auto of = [&](Part part) { return seen.parts[static_cast<size_t>(part)]; };
   // Where steps were timed now and then, their sum is an estimate; it takes what there was to take at most.
   in_steps = std::min(in_steps, p.seconds - callbacks - of(Part::kInput) - of(Part::kValidation) - of(Part::kPlan));
-  const double share = in_steps / std::max(1e-12, sum + p.copy_ms);  // seconds for each ms of a step
+  const double share = in_steps / std::max(1e-12, sum);  // seconds for each ms of a step
   p.seconds_copying = share * p.copy_ms;
   p.phases = {{"input", of(Part::kInput) + p.seconds_copying},
               {"forward", share * of_phase[0]},
@@ -270,6 +288,15 @@ void Recorder::Finish() {
   for (const Profile::Phase& phase : p.phases) all += phase.seconds;
   p.phases.push_back({"other", std::max(0.0, p.seconds - all)});
 
+  // What threads make for a validation is no part of what the epoch's steps wait for.
+  std::vector<TraceEvent> validations;
+  if (!threads.empty())
+    std::copy_if(threads.front().events.begin(), threads.front().events.end(), std::back_inserter(validations),
+                 [](const TraceEvent& e) { return e.name == std::string_view(kValidationSpan); });
+  const auto for_validation = [&](const TraceEvent& e) {
+    return std::any_of(validations.begin(), validations.end(),
+                       [&](const TraceEvent& v) { return e.begin >= v.begin && e.begin < v.end; });
+  };
   std::map<std::string_view, int32_t> numbers;
   for (TracedThread& from : threads) {
     Profile::Thread& to = p.trace.emplace_back(Profile::Thread{from.name, {}, from.dropped});
@@ -281,8 +308,10 @@ void Recorder::Finish() {
       if (fresh) p.names.push_back(e.name);
       to.events.push_back({at->second, e.number, begin - seen.began, e.end - seen.began});
       if (&from == &threads.front()) continue;  // who trains: what it makes itself is of the phase "input"
-      if (e.name == std::string_view(kMakeSpan)) p.make_seconds += Seconds(e.end - begin);
-      if (e.name == std::string_view(kWaitSpan)) p.make_seconds -= Seconds(e.end - begin);
+      const bool make = e.name == std::string_view(kMakeSpan), wait = e.name == std::string_view(kWaitSpan);
+      if (!(make || wait) || for_validation(e)) continue;
+      if (make) p.make_seconds += Seconds(e.end - begin);
+      if (wait) p.make_seconds -= Seconds(e.end - begin);
     }
   }
 }

@@ -18,6 +18,8 @@
 
 namespace ingot {
 
+inline constexpr const char* kValidationSpan = "validation";
+
 class Recorder {
  public:
   enum class Part : uint8_t { kEpoch, kInput, kPlan, kValidation };
@@ -78,6 +80,7 @@ class Recorder {
     Recorder* r_;
     const Watch* watch_;
     int64_t number_, rows_, begin_;
+    bool accumulates_;
   };
 
  private:
