@@ -110,6 +110,19 @@ std::string_view Trimmed(std::string_view text) {
   return text;
 }
 
+// Of a number beyond what double holds: whether it is nearer to zero, and not farther from it.
+bool NearZero(std::string_view number) {
+  const size_t e = std::min(number.find_first_of("eE"), number.size());
+  const std::string_view digits = number.substr(0, e);
+  const size_t point = std::min(digits.find('.'), e), first = std::min(digits.find_first_of("123456789"), e);
+  std::string_view power = number.substr(std::min(e + 1, number.size()));
+  if (power.starts_with('+')) power.remove_prefix(1);
+  int32_t exponent = 0;
+  if (std::from_chars(power.data(), power.data() + power.size(), exponent).ec == std::errc::result_out_of_range)
+    return power.starts_with('-');
+  return static_cast<int64_t>(point) - static_cast<int64_t>(first) + exponent < 0;
+}
+
 struct Column {
   size_t index;
   std::string name;
@@ -244,14 +257,21 @@ class Table {
     }
     ++count_;
   }
+  double Missing(const std::string& what, const Column& c) const {
+    if (o_.missing) return static_cast<double>(*o_.missing);
+    throw BadRowError{Text("column '", c.name, "': ", what, "; CsvOptions::missing says what to read then")};
+  }
   double Number(std::string_view field, const Column& c) const {
     field = Trimmed(field);
-    if (field.empty() || field == "NA" || field == "NaN" || field == "nan") {
-      if (o_.missing) return static_cast<double>(*o_.missing);
-      throw BadRowError{Text("column '", c.name, "': the field is empty; CsvOptions::missing says what to read then")};
-    }
+    if (field.empty() || field == "NA") return Missing("the field is empty", c);
+    std::string_view digits = field;
+    if (digits.starts_with('+') && !digits.starts_with("+-")) digits.remove_prefix(1);
     double value = 0;
-    const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error == std::errc() && end == field.data() + field.size() && std::isnan(value))  // in any spelling
+      return Missing(Shown(field) + " is no number", c);
+    if (error == std::errc::result_out_of_range && end == field.data() + field.size() && NearZero(digits))
+      return digits.starts_with('-') ? -0.0 : 0.0;
     if (error == std::errc::result_out_of_range ||
         (error == std::errc() && std::fabs(value) > std::numeric_limits<float>::max()))
       throw BadRowError{Text("column '", c.name, "': ", Shown(field), " is no number that float32 holds")};

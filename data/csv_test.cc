@@ -83,6 +83,35 @@ TEST_F(Csv, MissingFields) {
   EXPECT_EQ(From("a,b\n1,\nNA,4\n", {.missing = -1.0f}).x[0], Array({2, 2}, {1.f, -1.f, -1.f, 4.f}));
 }
 
+// However it is spelled, no number never gets into the data unasked.
+TEST_F(Csv, NoNumberIsMissing) {
+  for (const std::string nan :
+       {"NA", "NaN", "nan", "NAN", "Nan", "-nan", "-NaN", "+nan", "nan(1)", "nan(ind)", " nan "}) {
+    EXPECT_EQ(From("a,b\n1," + nan + "\n3,4\n", {.missing = -1.0f}).x[0], Array({2, 2}, {1.f, -1.f, 3.f, 4.f})) << nan;
+    EXPECT_NE(ErrorFrom("a,b\n1," + nan + "\n").find("CsvOptions::missing says what to read then"), std::string::npos);
+    EXPECT_EQ(From("a,b\n1," + nan + "\n3,4\n", {.label = {"b"}, .missing = 7.0f}).y[0], Array({2}, {7, 4})) << nan;
+  }
+  EXPECT_EQ(ErrorFrom("a,b\n1,-nan\n"),
+            "t.csv:2: column 'b': '-nan' is no number; CsvOptions::missing says what to read then");
+}
+
+TEST_F(Csv, SignsAndTinyNumbers) {
+  EXPECT_EQ(From("a,b\n+1.5,+2e+1\n\"+3\", +.5 \n").x[0], Array({2, 2}, {1.5f, 20.f, 3.f, 0.5f}));
+  const std::string zeros(400, '0');
+  for (const std::string& tiny :
+       std::vector<std::string>{"1e-50", "1e-400", "+1e-400", "9.9E-999", "1e-99999999999999999999", "0." + zeros + "1",
+                                "." + zeros + "1e+50", "1" + zeros + "e-900", "0e999"}) {
+    EXPECT_EQ(From("a,b\n1," + tiny + "\n").x[0], Array({1, 2}, {1.f, 0.f})) << tiny;
+    if (tiny[0] != '+') {
+      EXPECT_EQ(From("a,b\n1,-" + tiny + "\n").x[0], Array({1, 2}, {1.f, -0.f})) << tiny;  // bit for bit
+    }
+  }
+  for (const std::string& wrong : std::vector<std::string>{"+", "-", "+-1", "-+1", "++1", "+ 1", "+x", "1e-400x",
+                                                           "+1e400", "1e99999999999999999999", "1" + zeros,
+                                                           "." + zeros + "1e900", "+inf", "-inf", "Infinity"})
+    EXPECT_NE(ErrorFrom("a,b\n1," + wrong + "\n").find("is no number"), std::string::npos) << wrong;
+}
+
 TEST_F(Csv, BadRowsAreNamedOrSkippedAndCounted) {
   const std::vector<std::pair<std::string, std::string>> bad = {
       {"1,2,3\n", "has 3 fields, 2 were expected"},

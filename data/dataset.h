@@ -55,7 +55,7 @@ struct CsvOptions {
   std::map<std::string, std::vector<std::string>>* vocabulary = nullptr;
   bool header = true;
   char delimiter = ',';
-  std::optional<float> missing{};  // what an empty field stands for; without it a row with one is a bad one
+  std::optional<float> missing{};  // what an empty field, NA or nan stands for; without it a row with one is bad
   BadRow on_bad_row = BadRow::kError;
   int64_t* skipped = nullptr;  // how many rows were
 };
