@@ -31,10 +31,8 @@ namespace {
          " bytes at most ", most, " are read");
 }
 
-#ifdef INGOT_PNG
-
 // The luma of ITU-R BT.601, which is what JPEG keeps; libpng would weigh the colors otherwise.
-Array Grey(const Array& rgb) {
+[[maybe_unused]] Array Grey(const Array& rgb) {
   Array grey(rgb.shape().with(2, 1), DType::kUint8);
   const uint8_t* from = rgb.as<uint8_t>().data();
   for (uint8_t& v : grey.as<uint8_t>()) {
@@ -43,6 +41,8 @@ Array Grey(const Array& rgb) {
   }
   return grey;
 }
+
+#ifdef INGOT_PNG
 
 Array DecodePng(Bytes file, int64_t channels, const std::string& where) {
   png_image image{};
@@ -91,8 +91,24 @@ void LimitScans(j_common_ptr jpeg) {
   std::longjmp(error->jump, 1);
 }
 
-// One call with no more than plain memory in it. `pixels` is asked for when the size is known; null: it was refused.
-bool ReadJpeg(Bytes file, int64_t channels, JpegError& error, const std::function<uint8_t*(uint64_t, uint64_t)>& room) {
+// Four inks to three colors. As Adobe began and all have followed, JPEGs hold inks inverted: 255 is none of it.
+Array ColorsOf(const Array& inks) {
+  Array rgb(inks.shape().with(2, 3), DType::kUint8);
+  const uint8_t* from = inks.as<uint8_t>().data();
+  uint8_t* to = rgb.as<uint8_t>().data();
+  for (int64_t i = 0; i < rgb.size(); i += 3, from += 4)
+    for (int k = 0; k < 3; ++k) {
+      const uint32_t product = (255u - from[k]) * from[3] + 128;
+      *to++ = static_cast<uint8_t>(from[3] - ((product + (product >> 8)) >> 8));
+    }
+  return rgb;
+}
+
+// Where a picture of this height, width and channels goes; null: it was refused.
+using Room = std::function<uint8_t*(uint64_t, uint64_t, int64_t)>;
+
+// One call with no more than plain memory in it. Pictures of four inks come as they are, whatever `channels`.
+bool ReadJpeg(Bytes file, int64_t channels, JpegError& error, const Room& room) {
   jpeg_decompress_struct jpeg{};
   jpeg_progress_mgr progress{};
   jpeg.err = jpeg_std_error(&error.manager);
@@ -107,11 +123,13 @@ bool ReadJpeg(Bytes file, int64_t channels, JpegError& error, const std::functio
   jpeg.progress = &progress;
   jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(file.data()), static_cast<unsigned long>(file.size()));
   jpeg_read_header(&jpeg, TRUE);
-  jpeg.out_color_space = channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
-  uint8_t* const pixels = room(jpeg.image_height, jpeg.image_width);
+  const bool inks = jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK;
+  jpeg.out_color_space = inks ? JCS_CMYK : channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+  const int64_t kinds = inks ? 4 : channels;
+  uint8_t* const pixels = room(jpeg.image_height, jpeg.image_width, kinds);
   if (pixels) {
     jpeg_start_decompress(&jpeg);
-    const size_t row = static_cast<size_t>(jpeg.output_width) * static_cast<size_t>(channels);
+    const size_t row = static_cast<size_t>(jpeg.output_width) * static_cast<size_t>(kinds);
     while (jpeg.output_scanline < jpeg.output_height) {
       JSAMPROW line = pixels + jpeg.output_scanline * row;
       jpeg_read_scanlines(&jpeg, &line, 1);
@@ -126,10 +144,10 @@ Array DecodeJpeg(Bytes file, int64_t channels, const std::string& where) {
   JpegError error{};
   Array pixels;
   std::string refused;
-  const bool whole = ReadJpeg(file, channels, error, [&](uint64_t height, uint64_t width) -> uint8_t* {
+  const bool whole = ReadJpeg(file, channels, error, [&](uint64_t height, uint64_t width, int64_t of) -> uint8_t* {
     try {
-      CheckSize(height, width, channels, file, where);
-      pixels = Array({static_cast<int64_t>(height), static_cast<int64_t>(width), channels}, DType::kUint8);
+      CheckSize(height, width, of, file, where);
+      pixels = Array({static_cast<int64_t>(height), static_cast<int64_t>(width), of}, DType::kUint8);
       return pixels.as<uint8_t>().data();
     } catch (const std::exception& e) {  // not through libjpeg's frames
       refused = e.what();
@@ -138,7 +156,9 @@ Array DecodeJpeg(Bytes file, int64_t channels, const std::string& where) {
   });
   if (!refused.empty()) throw Error(refused);
   if (!whole) Fail(where, ": is no whole JPEG: ", error.message);
-  return pixels;
+  if (pixels.shape()[2] != 4) return pixels;
+  const Array rgb = ColorsOf(pixels);
+  return channels == 3 ? rgb : Grey(rgb);
 }
 
 #endif

@@ -16,6 +16,10 @@ HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "images")
 def keep(name, image, **options):
     path = os.path.join(HERE, name)
     image.save(path, **options)
+    see(path)
+
+
+def see(path):
     seen = Image.open(path)
     if seen.mode == "RGBA":  # what is transparent lies on black
         seen = Image.alpha_composite(Image.new("RGBA", seen.size, (0, 0, 0, 255)), seen)
@@ -38,6 +42,16 @@ def main():
     keep("grey_jpg.jpg", Image.fromarray(grey), quality=90)
     keep("rgb_jpg.jpg", Image.fromarray(rgb), quality=90)
     keep("progressive_jpg.jpg", Image.fromarray(rgb), quality=90, progressive=True, subsampling=0)
+    inks = Image.fromarray(np.concatenate([rgb, (y * 10 + x)[..., None].astype(np.uint8)], -1), mode="CMYK")
+    keep("cmyk_jpg.jpg", inks, quality=90)
+    # The same numbers, said to be YCCK, which Pillow reads and does not write: other colors.
+    with open(os.path.join(HERE, "cmyk_jpg.jpg"), "rb") as f:
+        file = f.read()
+    adobe = file.index(b"Adobe")
+    path = os.path.join(HERE, "ycck_jpg.jpg")
+    with open(path, "wb") as f:
+        f.write(file[:adobe + 11] + b"\2" + file[adobe + 12:])
+    see(path)
 
 
 main()
