@@ -300,7 +300,10 @@ class Zip : public Stage {
   }
   bool indexed() const override { return a_->indexed() && b_->indexed(); }
   bool batched() const override { return a_->batched(); }
-  int threads() const override { return std::max(a_->threads(), b_->threads()); }
+  // Views are read by one crew; of two streams each has its own.
+  int threads() const override {
+    return indexed() ? std::max(a_->threads(), b_->threads()) : a_->threads() + b_->threads();
+  }
   bool maps() const override { return a_->maps() || b_->maps(); }
   int64_t ahead() const override { return std::max(a_->ahead(), b_->ahead()); }
   ViewPtr Look(int64_t pass) const override { return std::make_shared<ZipView>(a_->Look(pass), b_->Look(pass)); }

@@ -17,11 +17,13 @@ namespace ingot {
 namespace {
 
 using testing::ErrorOf;
+using testing::ExpectThreads;
 using testing::Flat;
 using testing::Generated;
 using testing::Lists;
 using testing::Numbers;
 using testing::Read;
+using testing::ThreadsNow;
 
 // ---- The oracle: lists of lists.
 
@@ -250,6 +252,21 @@ TEST(Pipeline, ZipPairsElements) {
   const Dataset pair = Dataset({Numbers(3).x[0]}, {}).zip(Dataset({}, {Numbers(3).y[0]}));
   EXPECT_EQ(Read(pair.batch(2)), (Lists{{0, 1}, {2}}));
   EXPECT_NE(ErrorOf([] { Numbers(3).batch(2).zip(Numbers(3)); }), "");
+}
+
+TEST(Pipeline, ZipCountsTheThreadsThereAre) {
+  const auto nothing = [](Sample&) {};
+  const auto check = [&](const Dataset& a, const Dataset& b, int threads) {
+    const Dataset both = a.map(nothing, {.threads = 2}).zip(b.map(nothing, {.threads = 3}));
+    EXPECT_EQ(both.stage()->threads(), threads);
+    const int before = ThreadsNow();
+    auto reader = both.read();
+    ExpectThreads(before + threads);
+  };
+  // Elements enough for none of the threads to end early.
+  check(Numbers(1000), Numbers(1000), 3);
+  check(Generated(1000), Generated(1000), 5);
+  check(Generated(1000), Numbers(1000), 5);
 }
 
 TEST(Pipeline, OrderIsThatOfTheDataWhateverTheThreads) {
