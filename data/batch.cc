@@ -95,7 +95,7 @@ class Stack {
   }
 
   Sample& element() {
-    if (in_place_ && count_) element_.place = {&batch_, count_};
+    element_.place = in_place_ && count_ ? Sample::Place{&batch_, count_} : Sample::Place{};
     return element_;
   }
   void Add() {
@@ -108,8 +108,11 @@ class Stack {
            "; all must have the same");
     batch_.ForEachPair(element_,
                        [&](const char* what, size_t k, const Array& to, Array& from) { Check(what, k, to, from); });
+    const bool in_place = in_place_;
     batch_.ForEachPair(element_, [&](const char*, size_t, Array& to, const Array& from) {
-      if (from.data() != RowOf(to) && from.bytes()) std::memcpy(RowOf(to), from.data(), from.bytes());
+      if (from.data() == RowOf(to) || !from.bytes()) return;
+      if (in_place && !batch_.alone_with(to)) Leave(to);
+      std::memcpy(RowOf(to), from.data(), from.bytes());
     });
     batch_.indices.push_back(element_.index);
     ++count_;
@@ -142,6 +145,13 @@ class Stack {
       if (a.shape().rank() >= kMaxRank) Fail("batch: an element of shape ", a.shape(), " has too many axes to batch");
       return batch_.make(a.shape().batched(rows_), a.dtype());
     });
+  }
+  // A function has kept what was read into the batch, and put another in its place: the memory is its own from now on.
+  void Leave(Array& to) {
+    Array other = batch_.make(to.shape(), to.dtype());
+    std::memcpy(other.data(), to.data(), static_cast<size_t>(count_) * to.row_bytes());
+    to = std::move(other);
+    in_place_ = false;  // so that it happens but once
   }
   std::byte* RowOf(const Array& to) const {
     return static_cast<std::byte*>(const_cast<void*>(to.data())) + static_cast<size_t>(count_) * to.row_bytes();

@@ -19,13 +19,14 @@
 
 namespace ingot {
 
-// ---- Scaling. The last axis holds the features, each scaled by itself: in grey pictures all pixels together.
+// ---- Scaling. The last axis holds the features, each scaled by itself: in grey pictures all pixels together. Rows of
+// one number, of shape (n), are one feature.
 
 // Count, mean, variance and range of each feature, found in one pass over any data that is read in order: blocks are
 // summed up exactly, and joined as Welford (1962) and Chan et al. (1979) do it, in float64.
 class FeatureStats {
  public:
-  void Add(const Array& rows);  // (..., features)
+  void Add(const Array& rows);  // (n, ..., features) or (n)
   int64_t count() const { return count_; }
   const std::vector<double>& mean() const { return mean_; }
   std::vector<double> variance() const;  // of the population, as NumPy's var
@@ -50,7 +51,7 @@ class Scaler {
   const std::vector<float>& scale() const { return scale_; }
 
  private:
-  void Apply(const Array& from, Array& to) const;
+  void Apply(const Array& from, bool batched, Array& to) const;
   std::vector<float> shift_, scale_;
   std::vector<float> tiled_shift_, tiled_scale_;  // again and again, so that loops over few features are long
   int input_;

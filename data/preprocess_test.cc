@@ -110,6 +110,85 @@ TEST(Preprocess, ScalesSamplesAndBatchesAlike) {
     }
 }
 
+// Rows of one number each, which models take for (n, 1).
+TEST(Preprocess, RowsOfOneNumberAreOneFeature) {
+  const Array column = Drawn({300, 1}), x = column.reshape({300});
+  const Dataset data({x}, {});
+  EXPECT_EQ(StatsOf(data).count(), 300);
+  for (const auto& fit : std::vector<std::function<Scaler(const Dataset&)>>{
+           [](const Dataset& d) { return StandardScaler::fit(d); },
+           [](const Dataset& d) { return MinMaxScaler::fit(d, -1, 2); }}) {
+    const Scaler scaler = fit(data);
+    const Array expected = fit(Dataset({column}, {})).transform(column).reshape({300});
+    EXPECT_EQ(scaler.transform(x), expected);
+    EXPECT_EQ(fit(data.skip(0)).transform(x), expected) << "in pieces";
+    for (const Dataset& scaled : {data.map(scaler).batch(300), data.batch(300).map(scaler)}) {
+      Sample s;
+      auto reader = scaled.read();
+      ASSERT_TRUE(reader.next(s));
+      EXPECT_EQ(s.x[0], expected);
+    }
+  }
+  // A batch of as many rows as there are features is no row of them; alone it may be one.
+  const Scaler three({1, 2, 3}, {1, 1, 1}, 0);
+  EXPECT_EQ(three.transform(Array({3}, {1.f, 2.f, 3.f})), Array({3}, {0.f, 0.f, 0.f}));
+  auto batches = data.batch(3).map(three).read();
+  EXPECT_NE(ErrorOf([&] {
+              Sample s;
+              batches.next(s);
+            }).find("3 features"),
+            std::string::npos);
+}
+
+// What is scaled where it lies must be nobody else's.
+TEST(Preprocess, ScalesNothingButItsInput) {
+  const auto as_target = [](Sample& s) { s.y = {s.x[0]}; };
+  const Array x = Drawn({31, 4}), before = x.copy();
+  const Dataset data({x}, {});
+  for (const auto& fn : {std::function<void(Sample&)>(StandardScaler::fit(data)), rescale(3, 1)})
+    for (const Dataset& scaled :
+         {data.map(as_target).map(fn).batch(31), data.batch(31).map(as_target).map(fn),
+          data.map(as_target).batch(31).map(fn), data.map(as_target, {.threads = 2}).map(fn).batch(31)}) {
+      Sample s, plain;
+      auto reader = scaled.read(), alone = data.batch(31).map(fn).read();
+      ASSERT_TRUE(reader.next(s) && alone.next(plain));
+      EXPECT_EQ(s.x[0], plain.x[0]);
+      EXPECT_EQ(s.y[0], before) << "an autoencoder's targets were scaled";
+    }
+  // What a map has kept, of samples and of batches; and of several batches, which take turns with their memory.
+  for (const bool batched : {false, true}) {
+    std::map<int64_t, Array> kept;
+    const auto keep = [&](Sample& s) { kept[s.index] = s.x[0]; };
+    const Dataset kept_of =
+        batched ? data.batch(5).map(keep).map(rescale(3, 1)) : data.map(keep).map(rescale(3, 1)).batch(5);
+    auto reader = kept_of.read();
+    for (Sample s; reader.next(s);)
+      EXPECT_EQ(s.x[0].floats()[0], before.floats()[static_cast<size_t>(20 * s.index)] * 3 + 1);
+    for (const auto& [i, a] : kept) {
+      const int64_t rows = batched ? 5 : 1;
+      EXPECT_EQ(a.reshape({a.size()}),
+                before.slice(i * rows, std::min<int64_t>(31, (i + 1) * rows)).reshape({a.size()}));
+    }
+  }
+}
+
+// And where it is nobody else's, nothing is copied.
+TEST(Preprocess, ScalesWhereItLies) {
+  const Dataset data({Drawn({31, 4})}, {});
+  const void* at = nullptr;
+  int elements = 0;
+  const auto look = [&](Sample& s) { at = s.x[0].data(); };
+  const auto same = [&](Sample& s) { elements += s.x[0].data() == at; };
+  for (const Dataset& d :
+       {data.map(look).map(rescale(2)).map(same).batch(8), data.batch(1).map(look).map(rescale(2)).map(same)}) {
+    elements = 0;
+    auto reader = d.read();
+    for (Sample s; reader.next(s);) {
+    }
+    EXPECT_EQ(elements, 31);
+  }
+}
+
 TEST(Preprocess, RescaleAndOneHot) {
   Array x({2, 2}, std::vector<uint8_t>{0, 51, 102, 255}), y({2}, {2, 0});
   auto reader = Dataset({x}, {y}).batch(2).map(rescale(1 / 255.0f, -0.5f)).map(one_hot(3)).read();

@@ -13,6 +13,11 @@ namespace {
 constexpr int64_t kSampledRows = 64;
 constexpr size_t kMostMade = 8;  // arrays that a sample keeps
 
+bool Within(const Array& a, const void* data, size_t bytes) {
+  const auto *at = static_cast<const std::byte*>(a.data()), *begin = static_cast<const std::byte*>(data);
+  return !std::less<>()(at, begin) && std::less<>()(at, begin + bytes);
+}
+
 }  // namespace
 
 Samples Samples::slice(int64_t first, int64_t last) const {
@@ -65,15 +70,21 @@ Array Sample::make_in(const Array* like, const Shape& shape, DType dtype) {
 }
 
 bool Sample::owns(const Array& a) const {
-  const auto within = [&](const void* data, size_t bytes) {
-    const auto *at = static_cast<const std::byte*>(a.data()), *begin = static_cast<const std::byte*>(data);
-    return !std::less<>()(at, begin) && std::less<>()(at, begin + bytes);
-  };
   bool own = false;
-  for (const Memory& m : made_) own |= within(m.block->data(), m.bytes);
+  for (const Memory& m : made_) own |= Within(a, m.block->data(), m.bytes);
   if (place.batch)
-    place.batch->ForEach([&](const char*, size_t, const Array& b) { own |= within(b.data(), b.bytes()); });
+    place.batch->ForEach([&](const char*, size_t, const Array& b) { own |= Within(a, b.data(), b.bytes()); });
   return own;
+}
+
+bool Sample::alone_with(const Array& a) const {
+  const auto held = [&](const Sample& s) -> long {
+    for (const Memory& m : s.made_)
+      if (Within(a, m.block->data(), m.bytes)) return m.block.use_count();
+    return 0;
+  };
+  // By the list of memory and the array; in a batch, by the array there too.
+  return held(*this) == 2 || (place.batch && held(*place.batch) == 3);
 }
 
 void Sample::clear() {

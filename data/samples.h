@@ -59,7 +59,7 @@ struct Samples {
 // has the next one in mind: those here write only into what the sample owns.
 struct Sample : Samples {
   int64_t index = 0;             // the row in the source, whatever the order now; of a batch, its place in the epoch
-  int64_t epoch = 0;             // which pass through the data
+  int64_t epoch = 0;             // which pass through the data; docs/data.md says how repeat numbers them
   std::vector<int64_t> indices;  // of a batch: the index of each of its rows
 
   // One sample has no axis of rows: a row of (1000, 28, 28) is (28, 28), and a label (). A batch has it.
@@ -68,12 +68,15 @@ struct Sample : Samples {
   Array make(const Shape& shape, DType dtype = DType::kFloat32);
   // Whether an array's elements are such memory, which others cannot have meant to keep as it is.
   bool owns(const Array& a) const;
+  // And whether nobody else holds it, neither another array of the sample nor someone who kept it: then it may be
+  // written over.
+  bool alone_with(const Array& a) const;
   void clear();  // but for that memory
 
   // For sources: an element on its way into a batch may be written there at once. Array `like` of the batch, at this
   // row, if the element fits there, else as make.
   struct Place {
-    const Samples* batch = nullptr;
+    const Sample* batch = nullptr;
     int64_t row = 0;
   };
   Place place{};

@@ -33,8 +33,13 @@ Array& InputOf(Sample& s, int input, const char* what) {
   return s.x[static_cast<size_t>(input)];
 }
 
-// For as many floats as x has: where it lies, if it may be written to.
-Array Room(Sample& s, const Array& x) { return x.dtype() == DType::kFloat32 && s.owns(x) ? x : s.make(x.shape()); }
+// For as many floats as x has: where it lies, if nobody else looks there.
+Array Room(Sample& s, const Array& x) {
+  return x.dtype() == DType::kFloat32 && s.alone_with(x) ? x : s.make(x.shape());
+}
+
+// Of rows: what a model takes (n) for is (n, 1).
+size_t Features(const Shape& rows) { return rows.rank() > 1 ? static_cast<size_t>(rows.back()) : 1; }
 
 }  // namespace
 
@@ -42,7 +47,7 @@ Array Room(Sample& s, const Array& x) { return x.dtype() == DType::kFloat32 && s
 
 void FeatureStats::Add(const Array& rows) {
   if (rows.size() == 0) return;
-  const size_t features = rows.shape().rank() ? static_cast<size_t>(rows.shape().back()) : 1;
+  const size_t features = Features(rows.shape());
   if (mean_.empty()) {
     mean_.assign(features, 0);
     m2_.assign(features, 0);
@@ -139,10 +144,11 @@ Scaler::Scaler(std::vector<float> shift, std::vector<float> scale, int input)
   }
 }
 
-void Scaler::Apply(const Array& from, Array& to) const {
+void Scaler::Apply(const Array& from, bool batched, Array& to) const {
   const size_t features = shift_.size();
-  const auto last = from.shape().rank() ? static_cast<size_t>(from.shape().back()) : 1;
-  if (features != 1 && last != features)
+  // Alone, (features) is one row without its axis.
+  const bool row = !batched && from.shape().rank() == 1 && static_cast<size_t>(from.shape()[0]) == features;
+  if (features != 1 && !row && Features(from.shape()) != features)
     Fail("scaler: the shape ", from.shape(), " came, its last axis should hold ", features, " features");
   float* out = to.floats().data();
   const auto period = features == 1 ? 1 : static_cast<int64_t>(tiled_shift_.size());
@@ -154,13 +160,13 @@ void Scaler::Apply(const Array& from, Array& to) const {
 void Scaler::operator()(Sample& s) const {
   Array& x = InputOf(s, input_, "scaler");
   Array to = Room(s, x);
-  Apply(x, to);
+  Apply(x, s.batched(), to);
   x = std::move(to);
 }
 
 Array Scaler::transform(const Array& x) const {
   Array to(x.shape());
-  Apply(x, to);
+  Apply(x, false, to);
   return to;
 }
 
