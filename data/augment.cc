@@ -43,6 +43,13 @@ Shape PictureShape(const Array& x, bool batched, const char* what) {
   return shape;
 }
 
+// The passes of an endless repetition inside an epoch are numbered beyond 32 bits; an odd factor tells all of them
+// apart.
+Stream StreamOf(uint64_t seed, uint32_t use, int64_t epoch) {
+  const auto e = static_cast<uint64_t>(epoch);
+  return {seed, use ^ (static_cast<uint32_t>(e >> 32) * 0x9E3779B9u), static_cast<uint32_t>(e)};
+}
+
 // Puts f(from, to, words) over each picture of an input in its place; `out` is the shape of what comes.
 template <class F>
 void ForPictures(Sample& s, int input, const char* what, int64_t height, int64_t width, uint64_t seed, uint32_t use,
@@ -60,7 +67,7 @@ void ForPictures(Sample& s, int input, const char* what, int64_t height, int64_t
   const auto each = [&](auto* src, auto* dst) {
     for (int64_t i = 0; i < n; ++i) {
       const auto index = static_cast<uint64_t>(batched ? s.indices[static_cast<size_t>(i)] : s.index);
-      const Words words = Philox({seed, use, static_cast<uint32_t>(s.epoch)}, index);
+      const Words words = Philox(StreamOf(seed, use, s.epoch), index);
       f(Picture<std::remove_pointer_t<decltype(src)>>{src + i * in.count(), in[0], in[1], in[2]},
         Picture<std::remove_pointer_t<decltype(dst)>>{dst + i * out.count(), out[0], out[1], out[2]}, words);
     }

@@ -404,5 +404,34 @@ TEST(Preprocess, APictureIsChangedTheSameOnAnyThread) {
   }
 }
 
+// Behind repeat() without end, the passes of the next epoch are far from those of this one.
+TEST(Preprocess, EpochsOfARepetitionDiffer) {
+  const Dataset data({Drawn({40, 6, 5, 3})}, {});
+  std::vector<Array> seen;
+  std::vector<int64_t> epochs;
+  const Dataset repeated = data.map(random_flip({.vertical = true}))
+                               .map([&](Sample& s) {
+                                 if (s.index == 0) epochs.push_back(s.epoch);
+                               })
+                               .repeat()
+                               .take(80)
+                               .batch(40);
+  for (int64_t epoch = 0; epoch < 4; ++epoch) {
+    auto reader = repeated.read(epoch);
+    for (Sample s; reader.next(s);) seen.push_back(s.x[0]);
+  }
+  ASSERT_EQ(seen.size(), 8u);
+  for (size_t i = 0; i < 8; ++i)
+    for (size_t k = 0; k < i; ++k) EXPECT_NE(seen[i], seen[k]) << i << " and " << k;
+  const int64_t apart = int64_t{1} << 32;
+  EXPECT_EQ(epochs, (std::vector<int64_t>{0, 1, apart, apart + 1, 2 * apart, 2 * apart + 1, 3 * apart, 3 * apart + 1}));
+  // Where nothing is repeated, pictures are what they have always been.
+  const Array picture({1, 4, 1}, {1.f, 2.f, 3.f, 4.f});
+  std::string flipped;
+  for (int64_t epoch = 0; epoch < 12; ++epoch)
+    flipped += Changed(picture, random_flip({.seed = 7}), 5, epoch) == picture ? '.' : 'f';
+  EXPECT_EQ(flipped, "f.ff.f..fff.");
+}
+
 }  // namespace
 }  // namespace ingot
