@@ -73,7 +73,6 @@ class Explainer {
     some_ = SomeOf(data_, o_.fit.batch_size, o_.trials);
     CheckData(s_, some_.rows, true, "explain");
     CheckLabels(s_, some_.rows);
-    s_.EnsureTrainingArenas();
     Snapshot before(model_);
     before_ = &before;
     s_.position.reset();

@@ -26,6 +26,9 @@ std::string Time(double seconds) {
   return Printed("%.3g us", 1e6 * seconds);
 }
 
+// Of a NaN the sign says nothing.
+double Plain(double loss) { return std::isnan(loss) ? std::fabs(loss) : loss; }
+
 bool Better(double loss, double than) {
   return std::isfinite(loss) && (!std::isfinite(than) || loss < than - kBetter * std::fabs(than));
 }
@@ -160,7 +163,7 @@ std::optional<Finding> NotNormalized(const FeatureFigures& f) {
   text += Printed(
       ": normalize (Normalization, or fit a scaler); %lld steps on the same rows end at a loss of %.4g as they "
       "are, %.4g normalized",
-      static_cast<long long>(f.steps), f.loss, f.loss_normalized);
+      static_cast<long long>(f.steps), Plain(f.loss), Plain(f.loss_normalized));
   return Finding{"scale",
                  text,
                  {{"ratio", ratio},
@@ -218,7 +221,8 @@ std::optional<Finding> RateTooHigh(const RateFigures& f) {
       "rate",
       Printed("the loss rises within the epoch, from %.4g to %.4g, at learning rate %.3g: %lld steps on the same "
               "rows end at %.4g with it, at %.4g with %.3g",
-              f.first, f.last, f.rate, static_cast<long long>(f.steps), f.loss, f.loss_tenth, f.rate / 10),
+              Plain(f.first), Plain(f.last), f.rate, static_cast<long long>(f.steps), Plain(f.loss), f.loss_tenth,
+              f.rate / 10),
       {{"learning_rate", f.rate},
        {"loss_first", f.first},
        {"loss_last", f.last},
@@ -235,7 +239,7 @@ std::optional<Finding> OptimizerStateMissing(const OptimizerFigures& f) {
       Printed("optimizer state was not in the file: the weights are trained (loss %.4g; drawn anew %.4g), but %s "
               "begins at step 0 with empty moments, so the first epochs repeat work (this one: from %.4g to "
               "%.4g); save the whole model, and do not compile it again",
-              f.loss, f.loss_drawn, f.optimizer.c_str(), f.loss, f.loss_after),
+              f.loss, Plain(f.loss_drawn), f.optimizer.c_str(), f.loss, Plain(f.loss_after)),
       {{"loss", f.loss},
        {"loss_drawn", f.loss_drawn},
        {"loss_after", f.loss_after},

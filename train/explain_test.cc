@@ -8,7 +8,9 @@
 
 #include <chrono>
 #include <cmath>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -318,6 +320,21 @@ TEST(Explain, LeavesTheModelAsItWas) {
   EXPECT_FALSE(a.stop_training());
   const History ha = a.fit(Numbers(100), {.epochs = 2}), hb = b.fit(Numbers(100), {.epochs = 2});
   EXPECT_EQ(ha.batch_loss, hb.batch_loss);
+}
+
+TEST_F(ExplainInFolder, LeavesAModelThatIsNew) {
+  Model model = Binary();
+  model.save(path("before.ingot"));
+  explain(model, Numbers(200), Quick());
+  EXPECT_TRUE(model.get_optimizer_state().empty());
+  model.save(path("after.ingot"));
+  const auto bytes = [&](const char* name) {
+    std::ifstream in(path(name), std::ios::binary);
+    return std::string{std::istreambuf_iterator<char>(in), {}};
+  };
+  EXPECT_TRUE(bytes("before.ingot") == bytes("after.ingot"));
+  Model other = Binary();
+  EXPECT_EQ(model.fit(Numbers(100), {.epochs = 2}).batch_loss, other.fit(Numbers(100), {.epochs = 2}).batch_loss);
 }
 
 TEST(Explain, SaysWhenAllIsWell) {

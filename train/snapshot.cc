@@ -10,8 +10,9 @@ namespace ingot {
 
 Snapshot::Snapshot(Model& model)
     : model_(model),
+      fresh_(!model.state().slots_ready && !model.state().slots.size()),
       weights_(model.get_weights()),
-      slots_(model.state().slots.size(), "a copy of the optimizer's state"),
+      slots_((model.state().EnsureTrainingArenas(), model.state().slots.size()), "a copy of the optimizer's state"),
       iterations_(model.state().iterations),
       stop_(model.state().stop_training),
       rate_(model.state().learning_rate),
@@ -23,7 +24,12 @@ Snapshot::Snapshot(Model& model)
 Snapshot::~Snapshot() {
   try {
     Restore();
-    model_.state().position = position_;
+    ModelState& s = model_.state();
+    s.position = position_;
+    if (!fresh_) return;
+    s.session.Clear();  // its plans know where the slots lie
+    s.slots = Block();
+    s.slots_ready = false;
   } catch (const std::exception&) {  // Restore has been called before, and said it then
   }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// All that training changes in a model, as it was: weights, the optimizer's slots and iterations, the learning rate,
-// the place in the run. What is tried on a model is undone with it, at the latest when the snapshot goes.
+// All that training changes in a model, as it was: weights, the optimizer's slots (or that there were none yet) and
+// iterations, the learning rate, the place in the run. What is tried on a model is undone with it, at the latest when
+// the snapshot goes. It makes the arenas that training needs.
 #pragma once
 
 #include <memory>
@@ -22,6 +23,7 @@ class Snapshot {
 
  private:
   Model& model_;
+  bool fresh_;
   Arrays weights_;
   Block slots_;
   int64_t iterations_;
