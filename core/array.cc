@@ -14,15 +14,19 @@ template <class T>
 std::shared_ptr<std::vector<T>> Adopt(const Shape& shape, std::vector<T> values) {
   if (static_cast<int64_t>(values.size()) != shape.count())
     Fail("array of shape ", shape, " takes ", shape.count(), " values, ", values.size(), " came");
+  if (values.empty()) values.reserve(1);  // so that its elements lie somewhere
   return std::make_shared<std::vector<T>>(std::move(values));
 }
 
 }  // namespace
 
+size_t ArrayBytes(const Shape& shape, DType dtype) {
+  size_t bytes = 0;
+  return __builtin_mul_overflow(static_cast<size_t>(shape.count()), SizeOf(dtype), &bytes) ? SIZE_MAX : bytes;
+}
+
 Array::Array(const Shape& shape, DType dtype) : shape_(shape), dtype_(dtype) {
-  const size_t n = static_cast<size_t>(shape.count());
-  if (n > SIZE_MAX / SizeOf(dtype) / 2) Fail("array of shape ", shape, " is too big for this machine");
-  auto block = std::make_shared<Block>(std::max<size_t>(1, n * SizeOf(dtype)), "array of shape " + shape.str());
+  auto block = std::make_shared<Block>(std::max<size_t>(1, ArrayBytes(shape, dtype)), "array of shape " + shape.str());
   data_ = block->data();
   owner_ = std::move(block);
 }
@@ -46,10 +50,12 @@ Array::Array(const Shape& shape, std::vector<uint8_t> values) : shape_(shape), d
 }
 
 Array Array::View(const Shape& shape, DType dtype, const void* data, std::shared_ptr<const void> owner) {
+  static const std::byte nowhere{};
+  if (!data && shape.count() != 0) Fail("array of shape ", shape, ": its elements are said to lie at a null pointer");
   Array array;
   array.shape_ = shape;
   array.dtype_ = dtype;
-  array.data_ = const_cast<void*>(data);
+  array.data_ = const_cast<void*>(data ? data : &nowhere);
   array.owner_ = std::move(owner);
   return array;
 }
@@ -69,11 +75,12 @@ std::span<float> Array::floats() & {
 }
 
 bool Array::operator==(const Array& other) const {
-  return shape_ == other.shape_ && dtype_ == other.dtype_ &&
+  return shape_ == other.shape_ && dtype_ == other.dtype_ && empty() == other.empty() &&
          (bytes() == 0 || std::memcmp(data_, other.data_, bytes()) == 0);
 }
 
 Array Array::copy() const {
+  if (empty()) return *this;
   Array array(shape_, dtype_);
   if (bytes()) std::memcpy(array.data_, data_, bytes());
   return array;

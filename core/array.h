@@ -16,7 +16,7 @@ namespace ingot {
 
 class Array {
  public:
-  Array() = default;
+  Array() = default;                                                  // none: empty(), of shape (0)
   explicit Array(const Shape& shape, DType dtype = DType::kFloat32);  // zeros
   Array(const Shape& shape, std::vector<float> values);
   Array(const Shape& shape, std::initializer_list<float> values) : Array(shape, std::vector<float>(values)) {}
@@ -26,7 +26,7 @@ class Array {
   // Elements of somebody else, who keeps them until the last copy of this Array is gone.
   static Array View(const Shape& shape, DType dtype, const void* data, std::shared_ptr<const void> owner = nullptr);
 
-  bool empty() const { return !data_; }
+  bool empty() const { return !data_; }  // not given at all; an array of no elements is not
   const Shape& shape() const { return shape_; }
   DType dtype() const { return dtype_; }
   int64_t size() const { return shape_.count(); }
@@ -73,11 +73,14 @@ class Array {
   void Expect(DType dtype) const;  // Error unless it holds that
 
   std::shared_ptr<const void> owner_;
-  void* data_ = nullptr;
-  Shape shape_;
+  void* data_ = nullptr;  // null in a default Array alone
+  Shape shape_{0};
   DType dtype_ = DType::kFloat32;
 };
 
 using Arrays = std::vector<Array>;
+
+// What an array takes, in bytes; more than size_t holds is its greatest number, which no machine has.
+size_t ArrayBytes(const Shape& shape, DType dtype);
 
 }  // namespace ingot

@@ -39,6 +39,7 @@ T Rounded(float v) {
 Shape PictureShape(const Array& x, bool batched, const char* what) {
   const Shape shape = batched ? x.shape().from(1) : x.shape();
   if (shape.rank() != 3) Fail(what, ": a picture of shape ", shape, " came; (height, width, channels) was expected");
+  if (shape.count() == 0) Fail(what, ": a picture of shape ", shape, " came, which has no pixels");
   if (x.dtype() == DType::kInt32) Fail(what, ": the picture holds int32; bytes or floats were expected");
   return shape;
 }

@@ -27,6 +27,9 @@ void Call(const MapFn& fn, Sample& s) {
   } catch (...) {
     fail("the function threw what is no std::exception");
   }
+  s.ForEach([&](const char* what, size_t i, const Array& a) {
+    if (a.empty()) fail(Text(what, "[", i, "] was left an empty array; give it a shape, or take it out").c_str());
+  });
 }
 
 class MapView : public View {
@@ -243,6 +246,10 @@ class Batch : public Over {
   Batch(StagePtr up, int64_t rows, bool drop) : Over(std::move(up)), rows_(rows), drop_(drop) {
     if (rows <= 0) Fail("batch: ", rows, " rows were asked for, a positive number was expected");
     if (up_->batched()) Fail("batch: the data set gives batches already");
+    // Of what ends, a batch is never larger than all of it.
+    if (rows > kMost && (up_->size() == kForever || up_->size() == kUnknown))
+      Fail("batch: ", rows, " rows of data that may never end were asked for, at most ", kMost,
+           " was expected; use take before it");
   }
   int64_t size() const override {
     const int64_t all = up_->size();
@@ -255,6 +262,7 @@ class Batch : public Over {
   std::string str() const override { return Text(up_->str(), ", batch(", rows_, drop_ ? ", whole ones)" : ")"); }
 
  private:
+  static constexpr int64_t kMost = int64_t{1} << 40;
   SequencePtr OpenInOrder(int64_t pass, int64_t first) const override {
     const int64_t at = first > kForever / rows_ ? kForever : first * rows_;
     return std::make_unique<BatchSequence>(up_->Open(pass, at), rows_, drop_, first);

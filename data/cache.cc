@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <mutex>
 #include <utility>
 
@@ -29,7 +30,10 @@ namespace fs = std::filesystem;
 
 // Pages of a file that has no name: the system may write them out when memory is short.
 Array OnDisk(const std::string& beside, const Shape& shape, DType dtype) {
-  const size_t bytes = std::max<size_t>(1, static_cast<size_t>(shape.count()) * SizeOf(dtype));
+  const size_t bytes = std::max<size_t>(1, ArrayBytes(shape, dtype));
+  if (bytes > static_cast<size_t>(std::numeric_limits<off_t>::max()))
+    Fail("cache: not enough room for the array of shape ", shape, " beside ", beside, ": ", HumanBytes(bytes),
+         " asked");
   std::string name = beside + ".XXXXXX";
   const int fd = mkstemp(name.data());
   if (fd < 0) Fail("cache: no file can be made beside ", beside, ": ", std::strerror(errno));
@@ -48,7 +52,9 @@ class Growing {
   Growing(int64_t rows, std::string beside) : room_(rows), beside_(std::move(beside)) {}
 
   void Add(Samples& batch) {
-    const int64_t n = batch.x.empty() ? batch.y.at(0).rows() : batch.rows();
+    if (batch.x.empty() && batch.y.empty())
+      Fail("cache: elements from ", rows_, " on have no arrays, neither x nor y; a map before it took them out");
+    const int64_t n = batch.x.empty() ? batch.y[0].rows() : batch.rows();
     if (!begun_ || rows_ + n > room_) Grow(batch, std::max(room_, begun_ ? 2 * (rows_ + n) : n));
     if (!all_.HasAsMany(batch)) Fail("cache: elements from ", rows_, " on have other arrays than those before them");
     all_.ForEachPair(batch, [&](const char* what, size_t k, Array& to, const Array& from) { Put(what, k, to, from); });

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Comma-separated values, as RFC 4180 has them: fields may stand in quotes, and then hold delimiters, line breaks and
-// doubled quotes. Lines end with \n or \r\n; empty lines are passed over. A row counts only once all of it is read and
-// right: a bad one leaves nothing behind, neither numbers nor words.
+// doubled quotes. Lines end with \n or \r\n, or with \r in a file that has no \n; empty lines are passed over. A row
+// counts only once all of it is read and right: a bad one leaves nothing behind, neither numbers nor words. Where a
+// quote is out of place nobody knows what it was to enclose: the line is bad, and the next one is read as a row.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -41,15 +42,17 @@ class Lines {
  public:
   Lines(std::string_view text, char delimiter) : text_(text), delimiter_(delimiter) {
     if (text_.starts_with("\xEF\xBB\xBF")) at_ = 3;
+    if (text_.find('\n') == std::string_view::npos) end_ = '\r';
   }
 
   // The fields of the next row, until the one after it is read; false at the end.
   bool Next(Texts& fields) {
-    while (at_ < text_.size() && (text_[at_] == '\n' || text_.substr(at_, 2) == "\r\n")) {
-      at_ += text_[at_] == '\n' ? 1 : 2;
+    while (at_ < text_.size() && (text_[at_] == end_ || text_.substr(at_, 2) == "\r\n")) {
+      at_ += text_[at_] == end_ ? 1 : 2;
       ++next_line_;
     }
     line_ = next_line_;
+    row_ = at_;
     fields.clear();
     unquoted_.clear();
     if (at_ == text_.size()) return false;
@@ -67,7 +70,7 @@ class Lines {
   // Up to the delimiter or the end of the line, which stay to be read.
   std::string_view Plain() {
     const size_t begin = at_;
-    while (at_ < text_.size() && text_[at_] != delimiter_ && text_[at_] != '\n') ++at_;
+    while (at_ < text_.size() && text_[at_] != delimiter_ && text_[at_] != end_) ++at_;
     std::string_view field = text_.substr(begin, at_ - begin);
     if (field.ends_with('\r') && (at_ == text_.size() || text_[at_] == '\n')) field.remove_suffix(1);
     return field;
@@ -77,7 +80,7 @@ class Lines {
     for (;;) {
       const size_t quote = text_.find('"', at_ + 1);
       if (quote == std::string_view::npos) {
-        at_ = text_.size();
+        LeaveLine();
         throw BadRowError{"a quote is not closed before the end of the file"};
       }
       field += text_.substr(at_ + 1, quote - at_ - 1);
@@ -85,21 +88,22 @@ class Lines {
       if (at_ == text_.size() || text_[at_] != '"') break;
       field += '"';
     }
-    next_line_ += std::count(field.begin(), field.end(), '\n');
+    next_line_ += std::count(field.begin(), field.end(), end_);
     if (const std::string_view rest = Plain(); !rest.empty()) {
-      SkipLine();
+      LeaveLine();
       throw BadRowError{Text(Shown(rest), " follows a closed quote; a delimiter was expected")};
     }
     return field;
   }
-  void SkipLine() {
-    at_ = std::min(text_.find('\n', at_), text_.size() - 1) + 1;
-    ++next_line_;
+  // On with the line behind that on which the row begins.
+  void LeaveLine() {
+    at_ = std::min(text_.find(end_, row_), text_.size() - 1) + 1;
+    next_line_ = line_ + 1;
   }
 
   std::string_view text_;
-  char delimiter_;
-  size_t at_ = 0;
+  char delimiter_, end_ = '\n';
+  size_t at_ = 0, row_ = 0;  // row_: where it begins
   int64_t line_ = 1, next_line_ = 1;
   std::deque<std::string> unquoted_;
 };
@@ -222,7 +226,12 @@ class Table {
     const auto found = o_.vocabulary->find(c.name);
     if (found == o_.vocabulary->end()) return;
     c.given = true;
-    for (const std::string& word : found->second) c.words.emplace(word, static_cast<int32_t>(c.words.size()));
+    for (const std::string& word : found->second) {
+      const auto [at, fresh] = c.words.emplace(word, static_cast<int32_t>(c.words.size()));
+      if (!fresh)
+        Fail(path_, ": column '", c.name, "': its list has the word ", Shown(word), " twice, at ", at->second, " and ",
+             c.words.size(), "; a word has one place");
+    }
   }
 
   void Add(const Texts& fields) {
@@ -332,6 +341,9 @@ class Table {
 
 }  // namespace
 
-Dataset Dataset::from_csv(const std::string& path, const CsvOptions& options) { return Table(path, options).Read(); }
+Dataset Dataset::from_csv(const std::string& path, const CsvOptions& options) {
+  if (path.empty()) Fail("from_csv: the path is empty; the name of a file was expected");
+  return Table(path, options).Read();
+}
 
 }  // namespace ingot

@@ -137,7 +137,8 @@ TEST_F(Csv, BadRowsAreNamedOrSkippedAndCounted) {
   }
   int64_t skipped = -1;
   EXPECT_EQ(From("a,b\n1,2\n3,\"4\n5,6\n", {.on_bad_row = BadRow::kSkip, .skipped = &skipped}).x[0],
-            Array({1, 2}, {1.f, 2.f}));
+            Array({2, 2}, {1.f, 2.f, 5.f, 6.f}))
+      << "an open quote costs its own line";
   EXPECT_EQ(skipped, 1);
   EXPECT_EQ(ErrorFrom("a,b\n1,2\n3,\"4\n5,6\n"), "t.csv:3: a quote is not closed before the end of the file");
   From("a\n1\n", {.on_bad_row = BadRow::kSkip, .skipped = &skipped});
@@ -146,6 +147,32 @@ TEST_F(Csv, BadRowsAreNamedOrSkippedAndCounted) {
   EXPECT_EQ(ErrorFrom("a,b\n\"1\n\",2\n3\n", {.columns = {"b"}}).substr(0, 8), "t.csv:4:");
   EXPECT_EQ(ErrorFrom("a,b\nx\n", {.on_bad_row = BadRow::kSkip}),
             "t.csv: has no rows but 1 bad ones, which were skipped");
+}
+
+// What an open quote would enclose, up to the next one or to the end, are rows that nobody counted.
+TEST_F(Csv, AnOpenQuoteTakesNoOtherRowsWithIt) {
+  int64_t skipped = -1;
+  const CsvOptions skip{.on_bad_row = BadRow::kSkip, .skipped = &skipped};
+  EXPECT_EQ(From("a,b\n1,2\n\"3,4\n5,6\n7,8\n9,10\n", skip).x[0],
+            Array({4, 2}, {1.f, 2.f, 5.f, 6.f, 7.f, 8.f, 9.f, 10.f}));
+  EXPECT_EQ(skipped, 1);
+  EXPECT_EQ(From("a,b\n\"3,4\n5,6\n7,\"8\n9,\"10\"\n", skip).x[0], Array({2, 2}, {5.f, 6.f, 9.f, 10.f}));
+  EXPECT_EQ(skipped, 2);
+  EXPECT_EQ(ErrorFrom("a,b\n\"1\",2\n\"3,4\n5,6\n"), "t.csv:3: a quote is not closed before the end of the file");
+}
+
+TEST_F(Csv, LinesMayEndWithCarriageReturns) {
+  const Array expected({2, 2}, {1.f, 2.f, 3.f, 4.f});
+  EXPECT_EQ(From("a,b\r1,2\r3,4\r").x[0], expected);
+  EXPECT_EQ(From("a,b\r\r\"1\",2\r3,4").x[0], expected);
+  EXPECT_EQ(ErrorFrom("a,b\r1,2\r3,x\r").substr(0, 8), "t.csv:3:");
+  EXPECT_EQ(ErrorFrom("a\n1\r2\n").substr(0, 8), "t.csv:2:") << "in a file of other lines it is no end of one";
+}
+
+TEST_F(Csv, AListOfWordsHasEachOnce) {
+  std::map<std::string, std::vector<std::string>> words{{"b", {"x", "y", "x"}}};
+  EXPECT_EQ(ErrorFrom("a,b\n1,x\n2,y\n", {.categories = {"b"}, .vocabulary = &words}),
+            "t.csv: column 'b': its list has the word 'x' twice, at 0 and 2; a word has one place");
 }
 
 TEST_F(Csv, WrongRequests) {

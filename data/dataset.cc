@@ -20,6 +20,8 @@ Dataset Dataset::batch(int64_t rows, const BatchOptions& o) const {
 Dataset Dataset::cache() const { return Dataset(Cached(stage(), "")); }
 Dataset Dataset::cache(const std::string& path) const {
   if (path.empty()) Fail("cache: the path is empty; leave it out to cache in memory");
+  if (path.find('\0') != std::string::npos)
+    Fail("cache: the path '", path.c_str(), "' is followed by a NUL byte, which no path may hold");
   return Dataset(Cached(stage(), path));
 }
 Dataset Dataset::prefetch(int64_t elements) const { return Dataset(Prefetched(stage(), elements)); }

@@ -20,6 +20,54 @@
 namespace ingot {
 namespace {
 
+#ifdef INGOT_PNG
+
+// libpng leaves by longjmp, as libjpeg below: nothing with a destructor may be begun between the jump's two ends.
+struct PngReader {
+  Bytes left;
+  char message[256];
+};
+
+[[noreturn]] void LeavePng(png_structp png, png_const_charp what) {
+  auto* reader = static_cast<PngReader*>(png_get_error_ptr(png));
+  std::snprintf(reader->message, sizeof reader->message, "%s", what);
+  png_longjmp(png, 1);
+}
+void Overlook(png_structp, png_const_charp) {}
+void TakeBytes(png_structp png, png_bytep to, size_t n) {
+  auto* reader = static_cast<PngReader*>(png_get_io_ptr(png));
+  if (reader->left.size() < n) png_error(png, "it ends early");
+  std::memcpy(to, reader->left.data(), n);
+  reader->left = reader->left.subspan(n);
+}
+
+// The samples as they are stored: of 16 bits the upper 8, and what chunks say of gamma is left alone, as Pillow and
+// TensorFlow have it. (libpng's simplified interface would apply both.) Pixels of 4 bytes; null: the size was refused.
+bool ReadPng(PngReader& reader, const std::function<uint8_t*(uint64_t, uint64_t)>& room) {
+  png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &reader, LeavePng, Overlook);
+  png_infop info = png ? png_create_info_struct(png) : nullptr;
+  if (!info || setjmp(png_jmpbuf(png))) {
+    png_destroy_read_struct(&png, &info, nullptr);
+    return false;
+  }
+  png_set_read_fn(png, &reader, TakeBytes);
+  png_read_info(png, info);
+  png_set_expand(png);
+  png_set_strip_16(png);
+  png_set_gray_to_rgb(png);
+  png_set_add_alpha(png, 255, PNG_FILLER_AFTER);
+  const int passes = png_set_interlace_handling(png);
+  png_read_update_info(png, info);
+  const size_t height = png_get_image_height(png, info), row = png_get_rowbytes(png, info);
+  uint8_t* const pixels = room(height, png_get_image_width(png, info));
+  for (int pass = 0; pixels && pass < passes; ++pass)
+    for (size_t y = 0; y < height; ++y) png_read_row(png, pixels + y * row, nullptr);
+  png_destroy_read_struct(&png, &info, nullptr);
+  return true;
+}
+
+#endif
+
 // Before memory is taken: what deflate and the emptiest JPEG blocks can do is less than this for each byte of a file.
 [[maybe_unused]] void CheckSize(uint64_t height, uint64_t width, int64_t channels, Bytes file,
                                 const std::string& where) {
@@ -45,20 +93,26 @@ namespace {
 #ifdef INGOT_PNG
 
 Array DecodePng(Bytes file, int64_t channels, const std::string& where) {
-  png_image image{};
-  image.version = PNG_IMAGE_VERSION;
-  struct Free {
-    png_image* image;
-    ~Free() { png_image_free(image); }
-  } free{&image};
-  if (!png_image_begin_read_from_memory(&image, file.data(), file.size()))
-    Fail(where, ": is no whole PNG: ", image.message);
-  CheckSize(image.height, image.width, 3, file, where);
-  image.format = PNG_FORMAT_RGB;
-  Array pixels({image.height, image.width, 3}, DType::kUint8);
-  const png_color black{0, 0, 0};
-  if (!png_image_finish_read(&image, &black, pixels.data(), 0, nullptr) || PNG_IMAGE_FAILED(image))
-    Fail(where, ": is no whole PNG: ", image.message);
+  PngReader reader{file, "there is no memory for it"};
+  Array rgba;
+  std::string refused;
+  const bool whole = ReadPng(reader, [&](uint64_t height, uint64_t width) -> uint8_t* {
+    try {
+      CheckSize(height, width, 4, file, where);
+      rgba = Array({static_cast<int64_t>(height), static_cast<int64_t>(width), 4}, DType::kUint8);
+      return rgba.as<uint8_t>().data();
+    } catch (const std::exception& e) {  // not through libpng's frames
+      refused = e.what();
+      return nullptr;
+    }
+  });
+  if (!refused.empty()) throw Error(refused);
+  if (!whole) Fail(where, ": is no whole PNG: ", reader.message);
+  Array pixels(rgba.shape().with(2, 3), DType::kUint8);
+  const uint8_t* from = rgba.as<uint8_t>().data();
+  uint8_t* to = pixels.as<uint8_t>().data();
+  for (int64_t i = 0; i < rgba.size() / 4; ++i, from += 4, to += 3)  // on black
+    for (size_t c = 0; c < 3; ++c) to[c] = static_cast<uint8_t>((from[c] * from[3] + 127) / 255);
   return channels == 3 ? pixels : Grey(pixels);
 }
 

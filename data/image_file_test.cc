@@ -5,6 +5,7 @@
 #include "ingot/data/image_file.h"
 
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include <filesystem>
 #include <fstream>
@@ -64,6 +65,74 @@ TEST_F(ImageFiles, DamagedPicturesAreErrors) {
   EXPECT_NE(ErrorOf([&] { DecodeImage(std::as_bytes(std::span(text)), 3, "x"); }).find("neither PNG nor JPEG"),
             std::string::npos);
   EXPECT_NE(ErrorOf([&] { Decoded("grey_png.png", 2); }), "");
+}
+
+// A PNG written here, without a filter: of `width` pixels in each of `rows`.
+std::string Png(uint32_t width, char bits, char color, const std::vector<std::string>& rows,
+                const std::vector<std::pair<std::string, std::string>>& chunks = {}) {
+  const auto number = [](uint32_t v) {
+    return std::string{static_cast<char>(v >> 24), static_cast<char>(v >> 16), static_cast<char>(v >> 8),
+                       static_cast<char>(v)};
+  };
+  const auto chunk = [&](const std::string& type, const std::string& data) {
+    const std::string summed = type + data;
+    const auto crc = crc32(0, reinterpret_cast<const Bytef*>(summed.data()), static_cast<uInt>(summed.size()));
+    return number(static_cast<uint32_t>(data.size())) + summed + number(static_cast<uint32_t>(crc));
+  };
+  std::string pixels;
+  for (const std::string& row : rows) pixels += '\0' + row;
+  uLongf size = compressBound(pixels.size());
+  std::string packed(size, 0);
+  compress(reinterpret_cast<Bytef*>(packed.data()), &size, reinterpret_cast<const Bytef*>(pixels.data()),
+           pixels.size());
+  packed.resize(size);
+  std::string file = "\x89PNG\r\n\x1a\n" + chunk("IHDR", number(width) + number(static_cast<uint32_t>(rows.size())) +
+                                                             std::string{bits, color, 0, 0, 0});
+  for (const auto& [type, data] : chunks) file += chunk(type, data);
+  return file + chunk("IDAT", packed) + chunk("IEND", "");
+}
+std::vector<int> Pixels(const std::string& png, int64_t channels) {
+  const Array a = DecodeImage(std::as_bytes(std::span(png)), channels, "png");
+  return {a.as<uint8_t>().begin(), a.as<uint8_t>().end()};
+}
+
+TEST_F(ImageFiles, SamplesOfPngsAreTakenAsTheyAreStored) {
+  if (!HasPng()) GTEST_SKIP() << "built without libpng";
+  // Of 16 bits the upper 8: the lower ones do not round.
+  const std::string grey16 = Png(4, 16, 0, {std::string("\x00\xff\x40\x00\x80\xff\xff\x00", 8)});
+  EXPECT_EQ(Pixels(grey16, 1), (std::vector<int>{0x00, 0x40, 0x80, 0xff}));
+  EXPECT_EQ(Pixels(Png(1, 16, 2, {std::string("\x10\xff\x20\x80\x30\x00", 6)}), 3),
+            (std::vector<int>{0x10, 0x20, 0x30}));
+  // What the file says of gamma and color is for screens.
+  const std::string gamma("\x00\x01\x86\xa0", 4), linear = "gAMA";  // 1.0
+  const std::string row("\x00\x40\x80\xff", 4);
+  const std::vector<int> expected{0x00, 0x40, 0x80, 0xff};
+  EXPECT_EQ(Pixels(Png(4, 8, 0, {row}), 1), expected);
+  EXPECT_EQ(Pixels(Png(4, 8, 0, {row}, {{linear, gamma}}), 1), expected);
+  EXPECT_EQ(Pixels(Png(4, 8, 0, {row}, {{linear, std::string("\x00\x00\x27\x10", 4)}}), 1), expected);
+  EXPECT_EQ(Pixels(Png(4, 8, 0, {row}, {{"sRGB", std::string(1, '\0')}}), 1), expected);
+  EXPECT_EQ(Pixels(Png(4, 8, 0, {row}, {{"sBIT", std::string(1, '\x04')}}), 1), expected);
+  // On black, as much of a color as there is: by its alpha, by a color or an entry that is transparent.
+  EXPECT_EQ(Pixels(Png(2, 8, 6, {std::string("\xff\x80\x00\x80\xff\xff\xff\x00", 8)}), 3),
+            (std::vector<int>{0x80, 0x40, 0, 0, 0, 0}));
+  EXPECT_EQ(Pixels(Png(4, 8, 0, {row}, {{"tRNS", std::string("\x00\xff", 2)}}), 1),
+            (std::vector<int>{0x00, 0x40, 0x80, 0}));
+  EXPECT_EQ(Pixels(Png(2, 8, 3, {std::string("\x00\x01", 2)}, {{"PLTE", "abcdef"}, {"tRNS", std::string(1, '\0')}}), 3),
+            (std::vector<int>{0, 0, 0, 'd', 'e', 'f'}));
+  testing::Mangle(
+      std::as_bytes(std::span(grey16)), [&](Bytes bytes) { DecodeImage(bytes, 3, "png"); }, false);
+}
+
+TEST_F(ImageFiles, FoldersWithADotAreNoClasses) {
+  if (!HasPng()) GTEST_SKIP() << "built without libpng";
+  for (const char* name : {".ipynb_checkpoints", "cat"}) {
+    fs::create_directories(folder_ / name);
+    fs::copy(Format("images/grey_png.png"), folder_ / name / "c.png");
+  }
+  std::vector<std::string> classes;
+  const Dataset data = Dataset::from_image_folder(folder_.string(), {.classes = &classes});
+  EXPECT_EQ(classes, std::vector<std::string>{"cat"});
+  EXPECT_EQ(data.size(), 1);
 }
 
 TEST_F(ImageFiles, FoldersOnThreads) {

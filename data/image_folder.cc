@@ -47,7 +47,8 @@ std::vector<File> FilesOf(const std::string& folder, std::vector<std::string>& c
   std::vector<File> files;
   std::error_code error;
   for (const fs::path& sub : Sorted(folder)) {
-    if (!fs::is_directory(sub, error)) continue;
+    // Notebooks and file managers leave folders of their own.
+    if (sub.filename().string().starts_with('.') || !fs::is_directory(sub, error)) continue;
     const auto label = static_cast<int32_t>(classes.size());
     classes.push_back(sub.filename().string());
     for (const fs::path& file : Sorted(sub))

@@ -40,10 +40,10 @@ class FeatureStats {
 };
 FeatureStats StatsOf(const Dataset& data, int input = 0);
 
-// x becomes (x - shift) * scale, float32.
+// x becomes (x - shift) * scale + low, float32.
 class Scaler {
  public:
-  Scaler(std::vector<float> shift, std::vector<float> scale, int input);
+  Scaler(std::vector<float> shift, std::vector<float> scale, int input, float low = 0);
   void operator()(Sample& s) const;
   Array transform(const Array& x) const;
 
@@ -55,6 +55,8 @@ class Scaler {
   std::vector<float> shift_, scale_;
   std::vector<float> tiled_shift_, tiled_scale_;  // again and again, so that loops over few features are long
   int input_;
+  float low_;
+  bool wide_ = false;  // x - shift may be beyond float32
 };
 
 // To a mean of 0 and a standard deviation of 1; features that never vary are only shifted.

@@ -24,10 +24,16 @@ Samples Samples::slice(int64_t first, int64_t last) const {
   return Each([&](const Array& a) { return a.slice(first, last); });
 }
 
+void Samples::CheckRows(const std::string& where, const char* what, size_t i, const Array& a) {
+  if (a.empty()) Fail(where, ": ", what, "[", i, "] is empty");
+  if (a.shape().rank() == 0)
+    Fail(where, ": ", what, "[", i, "] is of rank 0, a single number; its first axis should be that of the rows");
+}
+
 void Samples::Check(const std::string& where) const {
   if (x.empty()) Fail(where, ": there is no input x");
   ForEach([&](const char* what, size_t i, const Array& a) {
-    if (a.empty() || a.shape().rank() == 0) Fail(where, ": ", what, "[", i, "] is empty");
+    CheckRows(where, what, i, a);
     if (a.rows() != rows())
       Fail(where, ": x[0] has ", rows(), " rows, ", what, "[", i, "] has ", a.rows(), "; they must be as many");
   });
@@ -49,7 +55,7 @@ std::string Samples::Fingerprint() const {
 }
 
 Array Sample::make(const Shape& shape, DType dtype) {
-  const size_t bytes = static_cast<size_t>(shape.count()) * SizeOf(dtype);
+  const size_t bytes = ArrayBytes(shape, dtype);
   const auto as_array = [&](const std::shared_ptr<Block>& block) {
     return Array::View(shape, dtype, block->data(), block);
   };

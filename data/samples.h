@@ -23,6 +23,8 @@ struct Samples {
   bool empty() const { return rows() == 0; }
   Samples slice(int64_t first, int64_t last) const;
   void Check(const std::string& where) const;  // Error unless all have as many rows
+  // Error unless an array has rows. `what` and i are what ForEach gives.
+  static void CheckRows(const std::string& where, const char* what, size_t i, const Array& a);
 
   // f(what, i, array) for each of the arrays there is: "x", 0 ...
   template <class F>

@@ -132,11 +132,13 @@ FeatureStats StatsOf(const Dataset& data, int input) {
 
 // ---- Scaling.
 
-Scaler::Scaler(std::vector<float> shift, std::vector<float> scale, int input)
-    : shift_(std::move(shift)), scale_(std::move(scale)), input_(input) {
+Scaler::Scaler(std::vector<float> shift, std::vector<float> scale, int input, float low)
+    : shift_(std::move(shift)), scale_(std::move(scale)), input_(input), low_(low) {
   if (shift_.empty() || shift_.size() != scale_.size())
     Fail("scaler: ", shift_.size(), " shifts and ", scale_.size(),
          " scales; one of each for each feature was expected");
+  constexpr float kWide = 1e30f;  // beside the greatest float32, less than this is lost in rounding
+  for (const float v : shift_) wide_ |= std::fabs(v) > kWide;
   const size_t width = Width(shift_.size());
   for (size_t i = 0; i < width; ++i) {
     tiled_shift_.push_back(shift_[i % shift_.size()]);
@@ -151,10 +153,22 @@ void Scaler::Apply(const Array& from, bool batched, Array& to) const {
   if (features != 1 && !row && Features(from.shape()) != features)
     Fail("scaler: the shape ", from.shape(), " came, its last axis should hold ", features, " features");
   float* out = to.floats().data();
+  if (wide_) {
+    Typed(from, [&](const auto* x) {
+      for (size_t i = 0, n = static_cast<size_t>(from.size()); i < n; ++i) {
+        const size_t f = i % features;
+        out[i] = static_cast<float>((static_cast<double>(x[i]) - static_cast<double>(shift_[f])) *
+                                        static_cast<double>(scale_[f]) +
+                                    static_cast<double>(low_));
+      }
+    });
+    return;
+  }
   const auto period = features == 1 ? 1 : static_cast<int64_t>(tiled_shift_.size());
   Typed(from, [&](const auto* x) {
     cpu::Rescale(x, from.size(), {tiled_shift_.data(), tiled_scale_.data(), period}, out);
   });
+  for (int64_t i = 0; low_ != 0 && i < from.size(); ++i) out[i] += low_;
 }
 
 void Scaler::operator()(Sample& s) const {
@@ -202,9 +216,9 @@ Scaler MinMaxScaler::fit(const Dataset& data, float low, float high, int input) 
     const double least = static_cast<double>(stats.least()[i]), most = static_cast<double>(stats.most()[i]);
     const double factor = (static_cast<double>(high) - static_cast<double>(low)) / (most > least ? most - least : 1);
     scale.push_back(Factor(factor, i));
-    shift.push_back(static_cast<float>(least - static_cast<double>(low) / factor));
+    shift.push_back(stats.least()[i]);  // exactly, so that the least becomes low and nothing else
   }
-  return Scaler(std::move(shift), std::move(scale), input);
+  return Scaler(std::move(shift), std::move(scale), input, low);
 }
 
 std::function<void(Sample&)> rescale(float scale, float shift, int input) {

@@ -64,7 +64,7 @@ class Rows : public Stage {
   explicit Rows(Samples arrays) {
     // Targets alone may be zipped with inputs.
     arrays.ForEach([&](const char* what, size_t i, const Array& a) {
-      if (a.empty() || a.shape().rank() == 0) Fail("dataset: ", what, "[", i, "] is empty");
+      Samples::CheckRows("dataset", what, i, a);
       if (rows_ != kUnknown && a.rows() != rows_)
         Fail("dataset: there are arrays of ", rows_, " rows, ", what, "[", i, "] has ", a.rows(),
              "; they must be as many");
@@ -131,6 +131,9 @@ class GeneratorSequence : public Sequence {
     } catch (const std::exception& e) {
       ended_ = true;
       Fail("from_generator: element ", index_, ": ", e.what());
+    } catch (...) {
+      ended_ = true;
+      Fail("from_generator: element ", index_, ": the function threw what is no std::exception");
     }
     if (ended_) return false;
     if (s.x.empty() && s.y.empty())
@@ -169,11 +172,20 @@ class GeneratorStage : public Stage {
 
  private:
   SequencePtr OpenInOrder(int64_t pass, int64_t first) const override {
-    Generator next = begin_();
+    Generator next = Begin();
     if (!next) Fail("from_generator: the function gave an empty generator");
     auto stream = std::make_unique<GeneratorSequence>(std::move(next), pass);
     Drop(*stream, first);
     return stream;
+  }
+  Generator Begin() const {
+    try {
+      return begin_();
+    } catch (const std::exception& e) {
+      Fail("from_generator: the beginning of a pass: ", e.what());
+    } catch (...) {
+      Fail("from_generator: the beginning of a pass: the function threw what is no std::exception");
+    }
   }
   std::function<Generator()> begin_;
 };

@@ -43,6 +43,9 @@ void ReadAll(int fd, const Block& into, size_t size, const std::string& path) {
 }  // namespace
 
 std::shared_ptr<const MappedFile> MappedFile::Open(const std::string& path, LoadMode mode, LoadReport* report) {
+  if (path.empty()) Fail("the path of a file to read is empty; its name was expected");
+  if (path.find('\0') != std::string::npos)
+    Fail("'", path.c_str(), "', the path of a file to read, goes on behind a NUL byte, which no path may hold");
   const std::shared_ptr<MappedFile> file(new MappedFile);
   file->path_ = path;
   file->mode_ = mode;

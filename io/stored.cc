@@ -5,8 +5,10 @@
 #include "ingot/io/stored.h"
 
 #include <bit>
+#include <cmath>
 #include <concepts>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "ingot/core/error.h"
@@ -147,6 +149,13 @@ bool IsExactInFloat(S value) {
   return magnitude == 0 || magnitude >> std::countr_zero(magnitude) < uint64_t{1} << 24;
 }
 
+// A number that would become infinite. Infinities and NaN stay what they are.
+bool IsBeyondFloat(double d) {
+  const double magnitude = std::fabs(d);
+  return (magnitude <= std::numeric_limits<double>::max()) &
+         (std::fabs(static_cast<float>(d)) > std::numeric_limits<float>::max());
+}
+
 [[noreturn]] void RefuseNumber(const StoredTensor& from, int64_t index, const std::string& value, DType to) {
   Fail("'", from.name, "': element ", index, " of ", from.shape.count(), " is the ", Name(from.type), " ", value,
        ", which ", Name(to), " cannot hold");
@@ -156,7 +165,18 @@ template <class S>
 void ToFloats(const StoredTensor& from, int64_t first, int64_t n, float* dst) {
   const std::byte* src = from.bytes.data() + static_cast<size_t>(first) * sizeof(S);
   if constexpr (kIsFloating<S>) {
-    for (int64_t i = 0; i < n; ++i) dst[i] = ToFloat(Load<S>(src + i * static_cast<int64_t>(sizeof(S))));
+    bool bad = false;
+    for (int64_t i = 0; i < n; ++i) {
+      const S value = Load<S>(src + i * static_cast<int64_t>(sizeof(S)));
+      dst[i] = ToFloat(value);
+      if constexpr (std::same_as<S, double>) bad |= IsBeyondFloat(value);
+    }
+    if constexpr (std::same_as<S, double>) {
+      for (int64_t i = 0; bad && i < n; ++i) {
+        const double value = Load<double>(src + i * static_cast<int64_t>(sizeof(double)));
+        if (IsBeyondFloat(value)) RefuseNumber(from, first + i, Text(value), DType::kFloat32);
+      }
+    }
   } else if constexpr (std::same_as<S, Truth>) {
     for (int64_t i = 0; i < n; ++i) dst[i] = src[i] != std::byte{0} ? 1.0f : 0.0f;
   } else {

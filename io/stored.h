@@ -56,9 +56,9 @@ struct StoredTensor {
 size_t CheckedBytes(const Shape& shape, StoredType type, size_t limit, const std::string& where);
 
 // Elements first .. first + n - 1 of the tensor as the type of ours, converted if need be: floats of any width to
-// float32 (float64 rounds, the others are exact), whole numbers to all three, bools as 0 and 1. A number that does not
-// fit, or that float32 would round, is an Error that names it; so are floats where whole numbers are wanted. After an
-// Error, dst holds anything. Runs on the caller's thread: cut the range to use more.
+// float32 (float64 rounds if it is within float32, the others are exact), whole numbers to all three, bools as 0 and 1.
+// A number that does not fit, or that float32 would round, is an Error that names it; so are floats where whole numbers
+// are wanted. After an Error, dst holds anything. Runs on the caller's thread: cut the range to use more.
 // REQUIRES: 0 <= first, first + n <= shape.count()
 void Convert(const StoredTensor& from, int64_t first, int64_t n, DType to, void* dst);
 

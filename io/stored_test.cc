@@ -92,10 +92,13 @@ TEST(Stored, EveryBfloat16) {
 }
 
 TEST(Stored, DoublesRound) {
-  const std::vector<double> values = {0.1, -1e-50, 1e300, -INFINITY, 1 + 0x1p-24, 1 + 0x1p-24 + 0x1p-40};
+  const std::vector<double> values = {0.1, -1e-50, 3.4028235e38, -INFINITY, 1 + 0x1p-24, 1 + 0x1p-24 + 0x1p-40};
   EXPECT_EQ(Converted<float>(Stored(StoredType::kFloat64, values)),
-            (std::vector<float>{0.1f, -0.0f, INFINITY, -INFINITY, 1.0f, 1 + 0x1p-23f}));
+            (std::vector<float>{0.1f, -0.0f, 3.4028235e38f, -INFINITY, 1.0f, 1 + 0x1p-23f}));
   EXPECT_TRUE(std::isnan(Converted<float>(Stored<double>(StoredType::kFloat64, {NAN}))[0]));
+  // What would become infinite is refused, as whole numbers that do not fit are.
+  for (const double beyond : {1e300, -1e300, 3.4028236e38})
+    EXPECT_THROW(Converted<float>(Stored<double>(StoredType::kFloat64, {1, INFINITY, beyond})), Error) << beyond;
 }
 
 TEST(Stored, SameTypeIsCopied) {
