@@ -243,27 +243,28 @@ void Share(const Options& o, const Size& size, int n) {
       continue;
     }
     close(go[1]), close(ready[0]);
-    double ms = -1;
+    // Closed as soon as all is said: whoever has it keeps the parent waiting for a child that was killed.
+    const auto say = [&](double value) {
+      if (write(ready[1], &value, sizeof value) != sizeof value) _exit(1);
+      close(ready[1]);
+    };
     try {
       const auto begin = Clock::now();
       Model model = load_model(path, {.mode = LoadMode::kShare});
       model.predict_on_batch({Array({32, 784})});
-      ms = Ms(begin);
-      if (write(ready[1], &ms, sizeof ms) != sizeof ms) _exit(1);
+      say(Ms(begin));
       char end;
       if (read(go[0], &end, 1) < 0) _exit(1);  // until the parent has counted
     } catch (const std::exception& e) {
       std::fprintf(stderr, "ingot: %s\n", e.what());
-      if (write(ready[1], &ms, sizeof ms) != sizeof ms) _exit(1);
+      say(-1);
     }
     _exit(0);
   }
   close(go[0]), close(ready[1]);
   std::vector<double> ms;
-  for (int i = 0; i < n; ++i) {
-    double one = -1;
-    if (read(ready[0], &one, sizeof one) == sizeof one && one >= 0) ms.push_back(one);
-  }
+  for (double one = -1; read(ready[0], &one, sizeof one) == sizeof one;)
+    if (one >= 0) ms.push_back(one);
   double pss = 0;
   for (const pid_t child : children) pss += ProportionalMb(child);
   close(go[1]), close(ready[0]);
@@ -313,6 +314,11 @@ void RunFile(const Options& o) {
 
 void RunLoad(Options o) {
   if (!o.file.empty()) return RunFile(o);
+  if (o.processes) {
+    for (const std::string& format : o.formats)
+      if (format != ".ingot") Fail("--processes: ", format, " files cannot be shared; .ingot is what processes share");
+    o.formats = {".ingot"};
+  }
   if (o.formats.empty()) o.formats.assign(std::begin(kExtensions), std::end(kExtensions));
   std::optional<Scratch> scratch;
   if (o.folder.empty()) o.folder = scratch.emplace().path().string();

@@ -87,25 +87,21 @@ void Measure(const Options& o, bool training) {
   const Profile steps =
       profile(model, BenchData(model, o.batch), {.training = training, .seconds = o.profile ? o.seconds : 0});
   const double gflops = steps.flops / median / 1e6;
+  if (o.json) {
+    nlohmann::ordered_json row = {{"engine", "ingot"},   {"what", training ? "step" : "predict"},
+                                  {"model", o.model},    {"parameters", model.count_params()},
+                                  {"batch", o.batch},    {"threads", pool.threads()},
+                                  {"ms_median", median}, {"ms_min", least},
+                                  {"gflops", gflops},    {"percent_of_peak", 100 * gflops / peak},
+                                  {"peak_mb", peak_mb}};
+    if (o.profile) row["profile"] = nlohmann::ordered_json::parse(steps.json());
+    std::printf("%s\n", row.dump().c_str());
+    return;
+  }
   if (o.profile) std::fputs(steps.str().c_str(), stdout);
-  if (o.json)
-    std::printf("%s\n", nlohmann::ordered_json{{"engine", "ingot"},
-                                               {"what", training ? "step" : "predict"},
-                                               {"model", o.model},
-                                               {"parameters", model.count_params()},
-                                               {"batch", o.batch},
-                                               {"threads", pool.threads()},
-                                               {"ms_median", median},
-                                               {"ms_min", least},
-                                               {"gflops", gflops},
-                                               {"percent_of_peak", 100 * gflops / peak},
-                                               {"peak_mb", peak_mb}}
-                            .dump()
-                            .c_str());
-  else
-    std::printf("%s, batch %d, %s, a %s: median %.4f ms, least %.4f ms; %.1f GFLOP/s, %.1f %% of %.0f\n",
-                o.model.c_str(), o.batch, Counted(static_cast<size_t>(pool.threads()), "thread").c_str(),
-                training ? "step of training" : "prediction", median, least, gflops, 100 * gflops / peak, peak);
+  std::printf("%s, batch %d, %s, a %s: median %.4f ms, least %.4f ms; %.1f GFLOP/s, %.1f %% of %.0f\n", o.model.c_str(),
+              o.batch, Counted(static_cast<size_t>(pool.threads()), "thread").c_str(),
+              training ? "step of training" : "prediction", median, least, gflops, 100 * gflops / peak, peak);
 }
 
 }  // namespace

@@ -4,33 +4,22 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
+#include "ingot/cli/output.h"
 #include "ingot/core/error.h"
 #include "ingot/core/fields.h"
 #include "ingot/core/plural.h"
+#include "ingot/io/csv.h"
 #include "ingot/io/json.h"
+#include "ingot/io/text_file.h"
 
 namespace ingot {
 namespace {
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-constexpr size_t kMostBytes = size_t{1} << 28;
-
-std::string ReadText(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) Fail(path, ": cannot be opened; a history (.json) or a log (.csv) was expected");
-  std::string text;
-  for (char buffer[1 << 16]; in.read(buffer, sizeof buffer) || in.gcount();) {
-    text.append(buffer, static_cast<size_t>(in.gcount()));
-    if (text.size() > kMostBytes) Fail(path, ": is larger than ", kMostBytes >> 20, " MiB; no history is");
-  }
-  return text;
-}
-
 // JSON has no NaN: ingot writes null; Python writes NaN, which ParseJson refuses and says where.
 Curves FromJson(const std::string& path, const std::string& text) {
   const Json json = ParseJson(text, path);
@@ -48,51 +37,34 @@ Curves FromJson(const std::string& path, const std::string& text) {
   return curves;
 }
 
-// The fields of a line; quotes are doubled within quotes.
-std::vector<std::string> Split(const std::string& line, char separator) {
-  std::vector<std::string> fields(1);
-  bool quoted = false;
-  for (size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (c == '"') {
-      if (quoted && i + 1 < line.size() && line[i + 1] == '"')
-        fields.back() += line[++i];
-      else
-        quoted = !quoted;
-    } else if (c == separator && !quoted) {
-      fields.emplace_back();
-    } else {
-      fields.back() += c;
-    }
-  }
-  return fields;
-}
+// A field for a message: short, and with what would end or garble it as text.
+std::string Shown(const std::string& field) { return "'" + Printable(field.substr(0, 40)) + "'"; }
 
 Curves FromCsv(const std::string& path, const std::string& text) {
-  std::vector<std::string> lines(1);
-  for (const char c : text)
-    if (c == '\n')
-      lines.emplace_back();
-    else if (c != '\r')
-      lines.back() += c;
-  while (!lines.empty() && lines.back().empty()) lines.pop_back();
-  if (lines.empty()) Fail(path, ": is empty; a header and a line for each epoch were expected");
-  const char separator = lines[0].find(';') != std::string::npos    ? ';'
-                         : lines[0].find('\t') != std::string::npos ? '\t'
-                                                                    : ',';
-  const std::vector<std::string> names = Split(lines[0], separator);
+  const size_t end = text.find_last_not_of("\r\n") + 1;  // of the last line
+  if (end == 0) Fail(path, ": is empty; a header and a line for each epoch were expected");
+  const std::string_view lines = std::string_view(text).substr(0, end);
+  const std::string_view first = lines.substr(0, lines.find('\n'));
+  const char separator = first.find(';') != first.npos ? ';' : first.find('\t') != first.npos ? '\t' : ',';
+  size_t at = 0, line = 1;
+  const std::vector<std::string> names = NextCsvRecord(lines, at, separator);
   Curves curves;
   for (const std::string& name : names) curves.values.push_back({name, {}});
-  for (size_t i = 1; i < lines.size(); ++i) {
-    const std::vector<std::string> fields = Split(lines[i], separator);
+  for (size_t counted = 0; at < lines.size();) {
+    line += static_cast<size_t>(
+        std::count(lines.begin() + static_cast<ptrdiff_t>(counted), lines.begin() + static_cast<ptrdiff_t>(at), '\n'));
+    counted = at;
+    const std::vector<std::string> fields = NextCsvRecord(lines, at, separator);
     if (fields.size() != names.size())
-      Fail(path, ", line ", i + 1, ": holds ", Counted(fields.size(), "field"), ", the header ", names.size());
+      Fail(path, ", line ", line, ": holds ", Counted(fields.size(), "field"), ", the header ", names.size());
     for (size_t k = 0; k < fields.size(); ++k) {
+      const std::string& field = fields[k];
       double value = kNone;
-      if (!fields[k].empty() && fields[k] != "NA") {
-        char* end = nullptr;
-        value = std::strtod(fields[k].c_str(), &end);
-        if (*end) Fail(path, ", line ", i + 1, ": '", fields[k].substr(0, 40), "' is no number");
+      if (!field.empty() && field != "NA") {
+        char* stopped = nullptr;  // at a NUL too, which is within the field then
+        value = std::strtod(field.c_str(), &stopped);
+        if (stopped == field.c_str() || stopped != field.c_str() + field.size())
+          Fail(path, ", line ", line, ": ", Shown(field), " is no number");
       }
       curves.values[k].second.push_back(value);
     }
@@ -113,7 +85,7 @@ bool Any(const std::vector<double>& values) {
 }  // namespace
 
 Curves ReadCurves(const std::string& path) {
-  const std::string text = ReadText(path);
+  const std::string text = ReadTextFile(path, "a history (.json) or a log (.csv)");
   if (path.ends_with(".json")) return FromJson(path, text);
   if (path.ends_with(".csv")) return FromCsv(path, text);
   Fail(path, ": neither .json, a history, nor .csv, a log");
@@ -122,10 +94,12 @@ Curves ReadCurves(const std::string& path) {
 std::vector<LineChart> ChartsOf(const Curves& curves, const std::vector<std::string>& only) {
   std::vector<LineChart> charts;
   std::string known;
+  std::vector<std::string> missing = only;
   for (const auto& [name, values] : curves.values) {
     const bool validation = name.starts_with("val_");
     const std::string metric = validation ? name.substr(4) : name;
     if (!validation) known += (known.empty() ? "" : ", ") + metric;
+    std::erase(missing, metric);
     if (!only.empty() && std::find(only.begin(), only.end(), metric) == only.end()) continue;
     if (!Any(values)) continue;
     const bool by_batch = name == "batch_loss";
@@ -138,9 +112,9 @@ std::vector<LineChart> ChartsOf(const Curves& curves, const std::vector<std::str
     }
     chart->lines.push_back(std::move(line));
   }
-  if (charts.empty())
-    Fail("nothing to plot: ",
-         known.empty() ? "no values were logged" : "none of the metrics asked for is among " + known);
+  if (!missing.empty())
+    Fail("nothing to plot: no '", missing[0], "' was logged; there are: ", known.empty() ? "none" : known);
+  if (charts.empty()) Fail("nothing to plot: no finite values were logged", known.empty() ? "" : " of " + known);
   return charts;
 }
 

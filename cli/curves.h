@@ -19,7 +19,7 @@ struct Curves {
 // .json: an object of lists, as `ingot fit --history` and json.dump(history.history) write it. .csv: as CSVLogger does.
 Curves ReadCurves(const std::string& path);
 
-// A chart for each metric, with its validation; "batch_loss" by batch. Error if nothing is left of `only`, if given.
+// A chart for each metric, with its validation; "batch_loss" by batch. Error where one of `only` was not logged.
 std::vector<LineChart> ChartsOf(const Curves& curves, const std::vector<std::string>& only = {});
 
 // One below the other.

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <vector>
 
+#include "ingot/core/cgroup.h"
 #include "ingot/core/error.h"
 #include "ingot/core/memory.h"
 
@@ -105,7 +106,8 @@ void WarmMemoryFor(const std::string& path) {
   std::error_code none;  // whoever loads it says what is wrong with it
   const uint64_t size = std::filesystem::file_size(path, none);
   if (none) return;
-  const Block memory(std::min<uint64_t>(free_kb * 900, 4 * size), "warming of memory");
+  const uint64_t room = std::min(free_kb * 1000, RoomInCgroup());
+  const Block memory(std::min<uint64_t>(room / 10 * 9, 4 * size), "warming of memory");
   for (size_t at = 0; at < memory.size(); at += kPage) memory.data()[at] = std::byte{1};
 }
 

@@ -17,9 +17,9 @@ nlohmann::json InFreshProcess(const std::function<nlohmann::json()>& f);
 void BringIntoPageCache(const std::string& path);
 void DropFromPageCache(const std::string& path);
 
-// Takes memory, four times the size of a file where so much is free, and gives it back. A virtual machine may leave
-// memory that nobody uses to its host, and then waits seconds for each gigabyte it takes again, which is no cost of
-// loading.
+// Takes memory, four times the size of a file where so much is free for this process, and gives it back. A virtual
+// machine may leave memory that nobody uses to its host, and then waits seconds for each gigabyte it takes again, which
+// is no cost of loading.
 void WarmMemoryFor(const std::string& path);
 
 }  // namespace ingot

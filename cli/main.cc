@@ -69,11 +69,7 @@ int main(int argc, char** argv) {
   ingot::OpenStandardStreams();
   std::signal(SIGBUS, SayLost);
   std::signal(SIGXFSZ, SIG_IGN);  // writing past a limit is an Error that says so, not the end
-  if (isatty(STDERR_FILENO))
-    ingot::on_progress([](ingot::Progress p) {
-      p.what = ingot::Printable(p.what);
-      ingot::ShowProgress(p);
-    });
+  if (isatty(STDERR_FILENO)) ingot::on_progress(ingot::ShowProgress);
   CLI::App app{"ingot " INGOT_VERSION ": define, train, inspect and time small Keras-equivalent models", "ingot"};
   app.formatter(std::make_shared<ingot::HelpFormatter>());
   app.set_version_flag("--version", "ingot " INGOT_VERSION, "Print the version and exit");

@@ -33,22 +33,6 @@ std::string LineOf(const Json& json) {
 
 }  // namespace
 
-std::string Printable(std::string_view text, bool lines) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((byte >= 32 && byte != 127) || (lines && c == '\n')) {
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else {
-      constexpr char kDigits[] = "0123456789abcdef";
-      out += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
-    }
-  }
-  return out;
-}
-
 std::string Line(const nlohmann::json& json) { return LineOf(json); }
 std::string Line(const nlohmann::ordered_json& json) { return LineOf(json); }
 

@@ -7,13 +7,11 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <string_view>
 #include <vector>
 
-namespace ingot {
+#include "ingot/core/printable.h"
 
-// Control characters as \n or \x1b; those that end lines stay with `lines`.
-std::string Printable(std::string_view text, bool lines = false);
+namespace ingot {
 
 // As one line. A path need not be UTF-8, JSON must be: what is not becomes U+FFFD.
 std::string Line(const nlohmann::json& json);

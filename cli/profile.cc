@@ -76,8 +76,14 @@ void ProfileModel(const Options& o) {
     const double most = std::min(o.seconds / each, 268435456.0 / static_cast<double>(std::max<size_t>(1, bytes)));
     const Dataset data = o.x.empty() ? DataOf(model, o, static_cast<int64_t>(std::clamp(most, 4.0, 1000.0))) : few;
     const int64_t batches = (data.rows() + o.batch - 1) / o.batch;
-    const double epochs = std::clamp(o.seconds / (each * static_cast<double>(batches)), 1.0, 1e6);
-    model.fit(data, {.batch_size = o.batch, .epochs = static_cast<int>(epochs), .profile = &result});
+    // Where the data are more than the time is, a part of an epoch.
+    const double steps = std::max(4.0, o.seconds / each);
+    FitOptions fit{.batch_size = o.batch, .profile = &result};
+    if (steps < static_cast<double>(batches))
+      fit.steps_per_epoch = static_cast<int>(std::min(steps, 1e9));
+    else
+      fit.epochs = static_cast<int>(std::min(steps / static_cast<double>(batches), 1e6));
+    model.fit(data, fit);
   }
   if (!o.trace.empty()) result.write_trace(o.trace);
   if (o.json)

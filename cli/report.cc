@@ -10,11 +10,13 @@
 
 #include "ingot/cli/arrays.h"
 #include "ingot/cli/commands.h"
+#include "ingot/cli/confusion.h"
 #include "ingot/cli/curves.h"
 #include "ingot/cli/output.h"
 #include "ingot/core/bars.h"
 #include "ingot/core/error.h"
 #include "ingot/core/memory.h"
+#include "ingot/core/plural.h"
 #include "ingot/ingot.h"
 #include "ingot/io/atomic_file.h"
 #include "ingot/io/svg.h"
@@ -24,7 +26,6 @@
 namespace ingot {
 namespace {
 
-constexpr int64_t kMostClasses = 40;  // of a matrix that is still read
 constexpr size_t kMostHistograms = 200, kMostLayers = 40;
 constexpr int kBars = 30;
 
@@ -48,61 +49,15 @@ std::string Section(const std::string& title, const std::string& body) {
 
 std::string Paragraph(const std::string& text) { return "<p>" + Escaped(text) + "</p>\n"; }
 
-// The class of a row: the largest of several numbers, or whether one is above a half; a label is one already.
-int64_t ClassOf(const Array& a, int64_t row, bool labels) {
-  const int64_t n = a.size() / std::max<int64_t>(1, a.rows());
-  if (labels && n == 1) {
-    const double label = a.dtype() == DType::kInt32   ? a.as<int32_t>()[static_cast<size_t>(row)]
-                         : a.dtype() == DType::kUint8 ? a.as<uint8_t>()[static_cast<size_t>(row)]
-                                                      : std::floor(a.floats()[static_cast<size_t>(row)] + 0.5);
-    return label >= 0 && label < 1e9 ? static_cast<int64_t>(label) : -1;
-  }
-  if (a.dtype() != DType::kFloat32) return -1;
-  const auto values = a.floats().subspan(static_cast<size_t>(row * n), static_cast<size_t>(n));
-  if (n == 1) return values[0] > 0.5f;
-  return std::max_element(values.begin(), values.end()) - values.begin();
-}
-
-std::string Matrix(const Array& predicted, const Array& truth) {
-  const int64_t rows = predicted.rows();
-  const int64_t outputs = predicted.size() / std::max<int64_t>(1, rows), classes = std::max<int64_t>(2, outputs);
-  if (predicted.shape().rank() != 2 || truth.rows() != rows || classes > kMostClasses)
-    return Paragraph(Text("Not shown: classes of rows were expected, ", kMostClasses, " at most; the model gives ",
-                          predicted.shape()));
-  std::vector<int64_t> counts(static_cast<size_t>(classes * classes)), of(static_cast<size_t>(classes));
-  int64_t right = 0, left_out = 0;
-  for (int64_t i = 0; i < rows; ++i) {
-    const int64_t t = ClassOf(truth, i, true), p = ClassOf(predicted, i, false);
-    if (t < 0 || t >= classes || p < 0) {
-      ++left_out;
-      continue;
-    }
-    ++counts[static_cast<size_t>(t * classes + p)], ++of[static_cast<size_t>(t)];
-    right += t == p;
-  }
-  char line[128];
-  std::snprintf(line, sizeof line, "%lld of %lld right, %.2f %%. Rows are the truth, columns what was predicted.",
-                static_cast<long long>(right), static_cast<long long>(rows - left_out),
-                100.0 * static_cast<double>(right) / static_cast<double>(std::max<int64_t>(1, rows - left_out)));
-  std::string html = Paragraph(line);
-  if (left_out) html += Paragraph(Text(left_out, " rows are of no class and were left out."));
-  html += "<table>\n<tr><th></th>";
-  for (int64_t p = 0; p < classes; ++p) html += Text("<th>", p, "</th>");
-  html += "</tr>\n";
-  for (int64_t t = 0; t < classes; ++t) {
-    html += Text("<tr><th>", t, "</th>");
-    for (int64_t p = 0; p < classes; ++p) {
-      const int64_t count = counts[static_cast<size_t>(t * classes + p)];
-      const double part =
-          static_cast<double>(count) / static_cast<double>(std::max<int64_t>(1, of[static_cast<size_t>(t)]));
-      std::snprintf(line, sizeof line, "<td style=\"background: rgba(%s, %.2f)\">%lld</td>",
-                    t == p ? "60,141,64" : "209,102,43", count ? std::max(0.08, part) : 0.0,
-                    static_cast<long long>(count));
-      html += line;
-    }
-    html += "</tr>\n";
-  }
-  return html + "</table>\n";
+// Files that belong together: a row of each for a row of the others.
+Arrays ReadRows(const std::vector<std::string>& files, const std::string& option, const std::string& first,
+                int64_t rows) {
+  Arrays arrays = ReadNpyFiles(files);
+  for (size_t i = 0; i < arrays.size(); ++i)
+    if (arrays[i].rows() != rows)
+      Fail(option, ": ", files[i], " has ", Counted(static_cast<size_t>(arrays[i].rows()), "row"), ", ", first, " has ",
+           rows, "; give files with a row for each");
+  return arrays;
 }
 
 std::string TimeByLayer(const Profile& profile, bool training) {
@@ -183,7 +138,8 @@ void Report(const Options& o) {
     html += Section("Curves", charts);
   }
   if (!o.x.empty()) {
-    const Arrays x = ReadNpyFiles(o.x), y = ReadNpyFiles(o.y);
+    const int64_t all = ReadNpyFile(o.x[0]).rows();
+    const Arrays x = ReadRows(o.x, "--x", o.x[0], all), y = ReadRows(o.y, "--y", o.x[0], all);
     const Arrays predicted = model.predict(x, o.batch_size);
     const bool training = model.compiled() && !y.empty();
     if (training) {
@@ -193,7 +149,8 @@ void Report(const Options& o) {
       for (const Bar& bar : bars) rows += Text("<tr><th>", Escaped(bar.name), "</th><td>", bar.value, "</td></tr>\n");
       html += Section("On these data", rows + "</table>\n");
     }
-    if (y.size() == 1 && predicted.size() == 1) html += Section("Confusion matrix", Matrix(predicted[0], y[0]));
+    if (y.size() == 1 && predicted.size() == 1)
+      html += Section("Confusion matrix", ConfusionMatrix(model, predicted[0], y[0]));
     Arrays some_x, some_y;
     const int64_t rows = std::min<int64_t>(o.batch_size, x.at(0).rows());
     for (const Array& a : x) some_x.push_back(a.slice(0, rows));

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "ingot/core/progress.h"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -10,6 +13,7 @@
 
 #include "ingot/core/error.h"
 #include "ingot/core/memory.h"
+#include "ingot/core/printable.h"
 
 namespace ingot {
 namespace {
@@ -26,6 +30,27 @@ struct Listener {
 Listener& TheListener() {
   static Listener& listener = *new Listener;
   return listener;
+}
+
+// Of UTF-8; each is taken to be as wide as a column.
+bool Begins(char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }
+size_t Characters(const std::string& text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), Begins));
+}
+size_t PlaceOf(const std::string& text, size_t character) {
+  size_t at = 0;
+  for (size_t seen = 0; at < text.size(); ++at)
+    if (Begins(text[at]) && seen++ == character) break;
+  return at;
+}
+
+// In at most so many characters: the middle goes, since a path ends with what tells it from others.
+std::string Shortened(const std::string& text, size_t most) {
+  const size_t all = Characters(text);
+  if (all <= most) return text;
+  if (most == 0) return "";
+  const size_t head = (most - 1) / 3, tail = most - 1 - head;
+  return text.substr(0, PlaceOf(text, head)) + "…" + text.substr(PlaceOf(text, all - tail));
 }
 
 }  // namespace
@@ -77,19 +102,29 @@ std::string ProgressBar(uint64_t done, uint64_t total) {
   return bar;
 }
 
+std::string ProgressLine(const Progress& p, size_t columns) {
+  const double rate = p.seconds > 0 ? static_cast<double>(p.done) / p.seconds : 0;
+  std::string figures = " " + HumanBytes(p.done) + (p.total ? " of " + HumanBytes(p.total) : "");
+  if (rate >= 1) figures += ", " + HumanBytes(static_cast<uint64_t>(rate)) + "/s";
+  if (p.total && rate >= 1)
+    figures += Text(", ", std::lround(std::ceil(static_cast<double>(p.total - p.done) / rate)), "s left");
+  const std::string bar = p.total ? " " + ProgressBar(p.done, p.total) : "", what = Printable(p.what);
+  if (columns == 0) return what + bar + figures;
+  // A character in the last column would begin the next line on some terminals.
+  const size_t most = columns - 1, taken = Characters(bar + figures);
+  constexpr size_t kLeastWhat = 16;
+  if (taken + std::min(kLeastWhat, Characters(what)) <= most) return Shortened(what, most - taken) + bar + figures;
+  return Shortened(Shortened(what, kLeastWhat) + figures, most);
+}
+
 void ShowProgress(const Progress& p) {
   // \033[K clears what a longer line has left.
   if (p.ended) {
     std::fputs("\r\033[K", stderr);
   } else {
-    const double rate = p.seconds > 0 ? static_cast<double>(p.done) / p.seconds : 0;
-    std::string text = p.what;
-    if (p.total) text += " " + ProgressBar(p.done, p.total);
-    text += " " + HumanBytes(p.done) + (p.total ? " of " + HumanBytes(p.total) : "");
-    if (rate >= 1) text += ", " + HumanBytes(static_cast<uint64_t>(rate)) + "/s";
-    if (p.total && rate >= 1)
-      text += Text(", ", std::lround(std::ceil(static_cast<double>(p.total - p.done) / rate)), "s left");
-    std::fprintf(stderr, "\r%s\033[K", text.c_str());
+    winsize size{};
+    const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0;
+    std::fprintf(stderr, "\r%s\033[K", ProgressLine(p, known ? size.ws_col : 0).c_str());
   }
   std::fflush(stderr);
 }

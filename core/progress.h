@@ -26,6 +26,8 @@ void on_progress(std::function<void(const Progress&)> listener);
 
 // One line of standard error, drawn over itself, gone at the end.
 void ShowProgress(const Progress& progress);
+// That line, in less than `columns` of a terminal: a long path is shortened in its middle. 0: however long it is.
+std::string ProgressLine(const Progress& progress, size_t columns = 0);
 std::string ProgressBar(uint64_t done, uint64_t total);  // "━━━━╌╌╌╌"
 
 // The work that is told of, from its making to its end. Threads: Add from any.

@@ -108,6 +108,36 @@ TEST_F(ProgressTest, ASaveIsToldOf) {
   EXPECT_TRUE(told_[1].ended);
 }
 
+size_t Columns(const std::string& text) {
+  size_t n = 0;
+  for (const char c : text) n += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  return n;
+}
+
+TEST(ProgressLine, FitsIntoTheTerminal) {
+  const std::string file(300, 'd');
+  const Progress p{"reading '/a/" + file + "/end.ingot'", 50, 100, 2, false};
+  EXPECT_GT(Columns(ProgressLine(p)), 300u);
+  for (const size_t columns : {1u, 2u, 5u, 20u, 40u, 60u, 80u, 81u, 120u, 200u}) {
+    const std::string line = ProgressLine(p, columns);
+    EXPECT_LT(Columns(line), columns) << line;
+    if (columns < 80) continue;
+    EXPECT_TRUE(line.starts_with("reading ")) << line;
+    EXPECT_NE(line.find("end.ingot' ━"), std::string::npos) << line;
+    EXPECT_NE(line.find("50 B of 100 B, 25 B/s, 2s left"), std::string::npos) << line;
+  }
+  EXPECT_EQ(ProgressLine({"reading 'a'", 50, 0, 0, false}, 80), "reading 'a' 50 B");
+  EXPECT_EQ(ProgressLine({"reading 'ääääääääääääääääääää'", 50, 0, 0, false}, 24), "readi…äääääääääää' 50 B");
+}
+
+TEST(ProgressLine, APathDoesNotMoveTheCursor) {
+  const std::string line =
+      ProgressLine({"reading 'a\x1b[2J\r\n\x7f\xc2\x9b"
+                    "1mä'",
+                    1, 2, 0, false});
+  EXPECT_TRUE(line.starts_with("reading 'a\\x1b[2J\\x0d\\n\\x7f\\xc2\\x9b1mä'")) << line;
+}
+
 TEST(ProgressBar, Fills) {
   const auto full = [](uint64_t done, uint64_t total) {
     size_t n = 0;

@@ -75,7 +75,7 @@ int main() try {
   Train(QuickGelu(), data, custom);
   Train(Binarize(), data, custom);
   return 0;
-} catch (const Error& e) {
+} catch (const std::exception& e) {
   std::fprintf(stderr, "custom_activation: %s\n", e.what());
   return 1;
 }

@@ -77,7 +77,7 @@ int main() try {
   if (loss != keep->best()) Fail("the model that was kept has the loss ", loss, ", the callback saw ", keep->best());
   best.fit(train);  // goes on training, optimizer and all
   return 0;
-} catch (const Error& e) {
+} catch (const std::exception& e) {
   std::fprintf(stderr, "custom_callback: %s\n", e.what());
   return 1;
 }

@@ -114,7 +114,7 @@ int main() try {
   std::printf("Loss of 5 more epochs: the saved model %.8f, the loaded model %.8f\n", saved, loaded);
   if (saved != loaded) Fail("the loaded model does not go on training as the saved one does");
   return 0;
-} catch (const Error& e) {
+} catch (const std::exception& e) {
   std::fprintf(stderr, "custom_layer: %s\n", e.what());
   return 1;
 }

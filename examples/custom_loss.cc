@@ -84,7 +84,7 @@ int main() try {
       Fail("the loaded model does not go on training as the saved one does");
   }
   return 0;
-} catch (const Error& e) {
+} catch (const std::exception& e) {
   std::fprintf(stderr, "custom_loss: %s\n", e.what());
   return 1;
 }

@@ -84,7 +84,7 @@ int main() try {
   if (model.fit(train, {.epochs = 2})["matthews"] != again.fit(train, {.epochs = 2})["matthews"])
     Fail("the loaded model does not go on training as the saved one does");
   return 0;
-} catch (const Error& e) {
+} catch (const std::exception& e) {
   std::fprintf(stderr, "custom_metric: %s\n", e.what());
   return 1;
 }

@@ -74,7 +74,7 @@ int main() try {
   std::printf("Saved, loaded and trained on: the same weights, bit for bit, after %lld steps\n",
               static_cast<long long>(again.iterations()));
   return 0;
-} catch (const Error& e) {
+} catch (const std::exception& e) {
   std::fprintf(stderr, "custom_optimizer: %s\n", e.what());
   return 1;
 }

@@ -10,9 +10,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <functional>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace measure {
@@ -23,6 +25,15 @@ inline bool Small(int argc, char** argv) {
     ingot::Fail("the only argument is --small, for a run of a few seconds");
   return argc == 2;
 }
+
+// Files and folders that go when main ends, by an error too.
+struct Leftovers {
+  std::vector<std::string> paths;
+  ~Leftovers() {
+    std::error_code ignored;
+    for (const std::string& path : paths) std::filesystem::remove_all(path, ignored);
+  }
+};
 
 template <class F>
 double Seconds(const F& f) {

@@ -7,7 +7,6 @@
 // TensorFlow's SavedModel holds the graph of a model. Its like here is .ingot: description, weights and optimizer as
 // they lie in memory, which is mapped; the plan is made when it is first needed, in well under a millisecond.
 #include <cmath>
-#include <filesystem>
 
 #include "measure.h"
 
@@ -89,6 +88,7 @@ struct Regained {
 int main(int argc, char** argv) try {
   const bool small = Small(argc, argv);
   const int rounds = small ? 3 : 11;
+  const Leftovers leftovers{{kH5, kIngot}};
   const Samples pictures = Pictures(small ? 2000 : 20000);
   const Scaler scaler = MinMaxScaler::fit(pictures);
   const Samples data{{scaler.transform(pictures.x[0])}, pictures.y, {}};
@@ -197,9 +197,8 @@ int main(int argc, char** argv) try {
   report.Explained("training on without the optimizer's state, in batches of 8",
                    explain(lost, data, {.fit = {.batch_size = 8}}));
   if (!slow.reached || !mended.reached) Fail("half of the loss was not reached");
-  std::filesystem::remove(kH5), std::filesystem::remove(kIngot);
   return 0;
-} catch (const Error& e) {
+} catch (const std::exception& e) {
   std::fprintf(stderr, "question_1_loading: %s\n", e.what());
   return 1;
 }

@@ -173,7 +173,7 @@ int main(int argc, char** argv) try {
   report.Explained("the small CNN on images prepared one by one", explain(a, one, {.fit = {.batch_size = kBatch}}));
   if (!small && stopped_right < 60) Fail("the small CNN learned too little: ", stopped_right, " % right");
   return 0;
-} catch (const Error& e) {
+} catch (const std::exception& e) {
   std::fprintf(stderr, "question_2_training: %s\n", e.what());
   return 1;
 }

@@ -113,6 +113,8 @@ int main(int argc, char** argv) try {
   const int rounds = small ? 1 : 5;
   const int64_t width = small ? 256 : 2048;
   const std::string full = "question_3.h5", bare = "question_3_bare.h5", ingot = "question_3.ingot";
+  Leftovers leftovers{{full, bare, ingot}};
+  for (int i = 0; i < kWorkers; ++i) leftovers.paths.push_back(std::to_string(i) + full);
   Model model = Mlp(width);
   model.save(bare);  // no step done yet, so no state of the optimizer
   Array labels({32}, DType::kInt32);
@@ -203,10 +205,8 @@ int main(int argc, char** argv) try {
                Printed("of the cores of one machine: one process reaches %.2f of what %d processes reach that exchange "
                        "nothing, and so train %d models. Several devices cannot be tested here",
                        all / part, cores, cores));
-  for (const std::string& path : {full, bare, ingot}) std::filesystem::remove(path);
-  for (int i = 0; i < kWorkers; ++i) std::filesystem::remove(std::to_string(i) + full);
   return 0;
-} catch (const Error& e) {
+} catch (const std::exception& e) {
   std::fprintf(stderr, "question_3_many_processes: %s\n", e.what());
   return 1;
 }

@@ -4,7 +4,6 @@
 // every epoch, and lets TensorBoard write histograms of every epoch. The mended one scales once, takes larger batches,
 // encodes once, and writes scalars. Each cause is also measured by itself.
 #include <cmath>
-#include <filesystem>
 #include <map>
 
 #include "measure.h"
@@ -102,6 +101,7 @@ double GradientNoise(const Samples& rows, int64_t batch) {
 
 int main(int argc, char** argv) try {
   const bool small = Small(argc, argv);
+  const Leftovers leftovers{{kLogs}};
   const int rounds = small ? 3 : 15;
   const Samples few = Rows(1000), few_scaled = Scaled(few);
   const Samples many = Rows(small ? 2000 : 10000), many_scaled = Scaled(many);
@@ -170,10 +170,9 @@ int main(int argc, char** argv) try {
   report.Explained("the slow case",
                    explain(blamed, WithWords(many),
                            {.fit = {.batch_size = 32, .callbacks = {TensorBoard(kLogs, {.histogram_freq = 1})}}}));
-  std::filesystem::remove_all(kLogs);
   if (!mended.reached) Fail("the mended case did not learn: ", mended.str());
   return 0;
-} catch (const Error& e) {
+} catch (const std::exception& e) {
   std::fprintf(stderr, "question_4_fit: %s\n", e.what());
   return 1;
 }

@@ -160,7 +160,7 @@ int main(int argc, char** argv) try {
               "is kept for a small block, %.1f times for a large one",
               small_block, large_block));
   return 0;
-} catch (const Error& e) {
+} catch (const std::exception& e) {
   std::fprintf(stderr, "question_5_models_in_a_loop: %s\n", e.what());
   return 1;
 }

@@ -92,7 +92,7 @@ int main() try {
   Train(again, train, 1, 0.1f);
   if (aware.get_weights() != again.get_weights()) Fail("the loaded model does not go on as the saved one does");
   return 0;
-} catch (const Error& e) {
+} catch (const std::exception& e) {
   std::fprintf(stderr, "training_loop: %s\n", e.what());
   return 1;
 }

@@ -74,7 +74,7 @@ int main() try {
   if (!(again.get_layer("feat").variables()[0]->shape == Shape{576, 32})) Fail("the features are others");
   if (after <= before) Fail("fine-tuning made it no better: ", after, " after ", before);
   return 0;
-} catch (const Error& e) {
+} catch (const std::exception& e) {
   std::fprintf(stderr, "transfer: %s\n", e.what());
   return 1;
 }

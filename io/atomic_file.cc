@@ -43,6 +43,7 @@ void MakeFolderOf(const std::string& path) {
 // is locked while it is written: of two savers of one file the second waits. A lock ends with its process.
 AtomicFile::AtomicFile(const std::string& target, uint64_t about)
     : target_(target), watched_("writing", target, about) {
+  if (target.empty()) Fail("a file cannot be saved: its path is empty; name a file");
   std::error_code error;
   if (fs::is_directory(target, error)) Fail(target, ": cannot be saved to: it is a folder");
   // A link is followed, so that the file it names is replaced and not the link.

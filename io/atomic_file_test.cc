@@ -144,6 +144,15 @@ TEST_F(AtomicFileTest, FoldersAndMissingFoldersAreNamed) {
   EXPECT_THROW(Save((folder_ / "none" / "file").string(), 'a', 1000), Error);
 }
 
+TEST_F(AtomicFileTest, AnEmptyPathIsNamedAsThat) {
+  try {
+    AtomicFile file("");
+    ADD_FAILURE() << "no error";
+  } catch (const Error& e) {
+    EXPECT_STREQ(e.what(), "a file cannot be saved: its path is empty; name a file");
+  }
+}
+
 TEST_F(AtomicFileTest, DevicesAndPipesAreNotReplaced) {
   ASSERT_EQ(mkfifo(path().c_str(), 0600), 0);
   const fs::path link = folder_ / "link";

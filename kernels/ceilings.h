@@ -3,7 +3,7 @@
 // What this machine can do at most: the arithmetic of its cores, and the bandwidth of its caches and its memory. All
 // that is timed elsewhere is held against these. Measured, never looked up: virtual machines and heat change both.
 //
-// Threads: every thread of the pool works at once; measure while nothing else runs.
+// Threads: every thread of the pool works at once, as far as there are cores; measure while nothing else runs.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +25,7 @@ struct Ceilings {
     size_t bytes;      // of each thread
     double gbs;
   };
-  int threads = 0;
+  int threads = 0;  // that worked
   double gflops = 0;
   std::vector<Copy> copies;  // the smallest first
   double seconds = 0;        // that it took to measure

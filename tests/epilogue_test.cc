@@ -159,6 +159,27 @@ TEST(Epilogue, NumbersThatAreNoneAreKept) {
     }
 }
 
+// 0 times minus infinity is NaN, as without fusion; a slope that is another still joins.
+TEST(Epilogue, ALeakySlopeOfZeroIsLeftAlone) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const auto write = [&](float slope, PlanRun& run) {
+    Graph& g = run.graph;
+    const Value y = g.Gemm(run.Feed(Array({2, 1}, std::vector<float>{-infinity, -1})),
+                           run.Feed(Array({1, 1}, std::vector<float>{1})));
+    const Value z = g.Unary(y, {static_cast<uint16_t>(Formula::kLeakyRelu), {slope, 0, 0}}, true);
+    g.Keep(z);
+    run.Finish();
+    run.Execute();
+    return run.Read(z);
+  };
+  PlanRun zero, other;
+  const std::vector<float> got = write(0, zero);
+  EXPECT_TRUE(std::isnan(got[0])) << got[0];
+  EXPECT_EQ(got[1], 0);
+  EXPECT_EQ(write(0.5f, other), (std::vector<float>{-infinity, -0.5f}));
+  EXPECT_EQ(other.plan->steps().size() + 1, zero.plan->steps().size());
+}
+
 // What is read elsewhere, by the gradient for one, is still made.
 TEST(Epilogue, ValuesThatAreReadTwiceStay) {
   for (const bool keep : {false, true}) {

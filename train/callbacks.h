@@ -99,7 +99,8 @@ CallbackPtr LearningRateScheduler(std::function<double(int epoch, double rate)> 
 // A line for each epoch, as Keras writes them: epoch, then the logs by name; NA for what an epoch lacks.
 struct CSVLoggerOptions {
   std::string separator = ",";
-  bool append = false;  // to what the file holds, in the order of its own header
+  // To what the file holds, in the order of its own header, which must name every log. Nothing there is written again.
+  bool append = false;
 };
 CallbackPtr CSVLogger(const std::string& path, const CSVLoggerOptions& options = {});
 

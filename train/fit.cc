@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "ingot/core/printed.h"
 #include "ingot/core/progress.h"
 #include "ingot/train/check.h"
 #include "ingot/train/feed.h"
@@ -36,11 +37,7 @@ void Shuffle(std::vector<int64_t>& order, uint64_t seed, int64_t steps) {
 
 std::string Shown(const Logs& logs) {
   std::string text;
-  char part[64];
-  for (const auto& [name, value] : logs) {
-    std::snprintf(part, sizeof part, " - %s: %.4f", name.c_str(), value);
-    text += part;
-  }
+  for (const auto& [name, value] : logs) text += Printed(" - %s: %.4f", name.c_str(), value);
   return text;
 }
 

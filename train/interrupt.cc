@@ -25,12 +25,14 @@ Interrupt::Interrupt(bool on) : on_(on && !taken.exchange(true)) {
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
   sigaction(SIGINT, nullptr, &before);
-  sigaction(SIGINT, &action, nullptr);
+  // Whoever started the program may have said that it is not to be interrupted: nohup, & in a script.
+  ignored_ = before.sa_handler == SIG_IGN;
+  if (!ignored_) sigaction(SIGINT, &action, nullptr);
 }
 
 Interrupt::~Interrupt() {
   if (!on_) return;
-  if (!noted) sigaction(SIGINT, &before, nullptr);
+  if (!noted && !ignored_) sigaction(SIGINT, &before, nullptr);
   taken.store(false);
 }
 

@@ -21,8 +21,11 @@ class ReduceLROnPlateauCallback : public Callback {
  public:
   explicit ReduceLROnPlateauCallback(const ReduceLROnPlateauOptions& o)
       : o_(o), monitor_("ReduceLROnPlateau", o.monitor, o.mode, o.min_delta) {
-    if (!(o.factor < 1))
-      Fail("ReduceLROnPlateau: factor is ", o.factor, ", a number below 1 was expected, which makes the rate smaller");
+    if (!(o.factor >= 0 && o.factor < 1))
+      Fail("ReduceLROnPlateau: factor is ", o.factor,
+           ", a number from 0 and below 1 was expected, which makes the rate smaller");
+    if (!(o.min_lr >= 0 && std::isfinite(static_cast<float>(o.min_lr))))
+      Fail("ReduceLROnPlateau: min_lr is ", o.min_lr, ", a rate of 0 or more was expected");
   }
 
   void on_train_begin(Model&) override { best_.reset(), wait_ = cooldown_ = 0; }

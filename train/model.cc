@@ -76,12 +76,14 @@ double Model::learning_rate() const {
 }
 void Model::set_learning_rate(double rate) {
   state().RequireCompiled("set_learning_rate");
-  if (!std::isfinite(rate)) Fail("set_learning_rate: ", rate, " came, a number was expected");
+  const float kept = static_cast<float>(rate);  // a float32, as in Keras
+  if (!std::isfinite(kept) || kept < 0)
+    Fail("set_learning_rate: ", rate, " came, a number was expected that is not negative and that a float holds");
   const OptimizerDef& def = state().optimizer().def();
   if (def.learning_rate.schedule())
     Fail("set_learning_rate: the rate of ", def.class_name(), " follows the schedule ",
          def.learning_rate.schedule()->class_name(), "; compile with a number to set it");
-  state().learning_rate = static_cast<double>(static_cast<float>(rate));  // a float32, as in Keras
+  state().learning_rate = static_cast<double>(kept);
 }
 bool Model::stop_training() const { return state().stop_training; }
 void Model::set_stop_training(bool value) { state().stop_training = value; }

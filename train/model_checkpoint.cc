@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "ingot/core/error.h"
+#include "ingot/core/printed.h"
 #include "ingot/io/atomic_file.h"
 #include "ingot/io/format.h"
 #include "ingot/train/callbacks.h"
@@ -17,13 +18,13 @@
 namespace ingot {
 namespace {
 
-// A value as Python writes it under a format: "", "02d", ".2f", "8.3e", "g".
+// A value as Python writes it under a format: "", "5", "02d", ".2f", "8.3e", "g".
 std::string Formatted(double value, bool whole, const std::string& format, const std::string& path) {
   const auto bad = [&](const char* why) {
     Fail("ModelCheckpoint: '", path, "': the format '", format, "' ", why,
          "; {epoch:02d} and {val_loss:.2f} are examples");
   };
-  if (format.empty() && !whole) return PythonRepr(value);
+  std::string text;
   size_t at = 0;
   const auto digits = [&] {
     int n = 0;
@@ -33,23 +34,30 @@ std::string Formatted(double value, bool whole, const std::string& format, const
     return n;
   };
   const bool zeros = at < format.size() && format[at] == '0';
-  const int width = digits();
+  const auto width = static_cast<size_t>(digits());
   int precision = -1;
   if (at < format.size() && format[at] == '.') {
     const size_t point = at++;
     precision = digits();
     if (at == point + 1) bad("has no digits behind its point");
   }
-  const char kind = at < format.size() ? format[at++] : whole && precision < 0 ? 'd' : 'g';
-  if (at != format.size() || std::string_view("defgEFG").find(kind) == std::string_view::npos) bad("is not known");
+  const bool typed = at < format.size();
+  const char kind = typed ? format[at++] : whole ? 'd' : 'r';  // r: as repr() has it
+  if (at != format.size() || (typed && std::string_view("defgEFG").find(kind) == std::string_view::npos))
+    bad("is not known");
   if (kind == 'd' && (!whole || precision >= 0)) bad("is for whole numbers without a precision");
-  char text[512];
   if (kind == 'd') {
-    std::snprintf(text, sizeof text, zeros ? "%0*lld" : "%*lld", width, static_cast<long long>(value));
+    text = Printed("%lld", static_cast<long long>(value));
+  } else if (kind == 'r') {
+    text = PythonRepr(value, precision);
   } else {
-    const std::string spec = Text(zeros ? "%0*.*" : "%*.*", kind);
-    std::snprintf(text, sizeof text, spec.c_str(), width, precision < 0 ? 6 : precision, value);
+    const std::string spec = Text("%.*", kind);
+    char printed[512];  // 309 digits before the point at most, and 64 behind it
+    std::snprintf(printed, sizeof printed, spec.c_str(), precision < 0 ? 6 : precision,
+                  std::isnan(value) ? std::fabs(value) : value);
+    text = printed;
   }
+  if (text.size() < width) text.insert(zeros && text[0] == '-' ? 1 : 0, width - text.size(), zeros ? '0' : ' ');
   return text;
 }
 

@@ -31,7 +31,8 @@ bool IsActivation(const Op& op, Activation& act) {
   const auto& a = op.attrs.as<UnaryAttrs>();
   act = {};
   act.slope = a.p[0];
-  if (a.formula == static_cast<uint16_t>(Formula::kLeakyRelu)) return true;
+  // A slope of 0 times minus infinity is NaN; the epilogue's maximum of 0 would hide it.
+  if (a.formula == static_cast<uint16_t>(Formula::kLeakyRelu)) return act.slope != 0;
   if (a.p[1] >= 0) act.limit = a.p[1];
   return a.formula == static_cast<uint16_t>(Formula::kRelu) && a.p[2] == 0;
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "ingot/core/memory.h"
@@ -71,6 +72,11 @@ constexpr int kRounds = 9;  // the best counts: what is measured is a ceiling
 
 double Seconds(Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); }
 
+// More threads than cores do no more, and take as much longer.
+int Working(int threads) {
+  return std::min(threads, std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
+}
+
 double RunMultiplyAdd(int64_t rounds, float* result) { return HWY_DYNAMIC_DISPATCH(MultiplyAdd)(rounds, result); }
 void RunCopy(const float* from, float* to, int64_t n) { HWY_DYNAMIC_DISPATCH(CopyFloats)(from, to, n); }
 
@@ -79,7 +85,7 @@ void RunCopy(const float* from, float* to, int64_t n) { HWY_DYNAMIC_DISPATCH(Cop
 
 double MeasurePeakGflops(ThreadPool& pool) {
   cpu::ChosenTargets();
-  const int64_t n = pool.threads();
+  const int64_t n = cpu::Working(pool.threads());
   std::vector<double> flops(static_cast<size_t>(n) * 8);  // a cache line for each
   double best = 0;
   for (int round = 0; round < cpu::kRounds; ++round) {
@@ -98,7 +104,7 @@ double MeasurePeakGflops(ThreadPool& pool) {
 
 double MeasureCopyGBs(ThreadPool& pool, size_t bytes) {
   cpu::ChosenTargets();
-  const int64_t n = pool.threads();
+  const int64_t n = cpu::Working(pool.threads());
   const size_t half = std::max<size_t>(4096, bytes / 2 / 4096 * 4096);
   Block block(2 * half * static_cast<size_t>(n), "the measurement of memory");
   const int64_t repeat = std::max<int64_t>(1, static_cast<int64_t>((size_t{64} << 20) / half));
@@ -120,9 +126,10 @@ double MeasureCopyGBs(ThreadPool& pool, size_t bytes) {
 Ceilings MeasureCeilings(ThreadPool& pool) {
   const auto begin = cpu::Clock::now();
   // Beyond every cache; of many threads together no more than a gigabyte.
-  const bool many = pool.threads() > 4;
+  const int threads = cpu::Working(pool.threads());
+  const bool many = threads > 4;
   Ceilings all{
-      pool.threads(),
+      threads,
       MeasurePeakGflops(pool),
       {{"16 KiB", size_t{16} << 10, 0},
        {"256 KiB", size_t{256} << 10, 0},
@@ -137,6 +144,7 @@ const Ceilings& CeilingsOf(int threads) {
   static std::mutex mutex;
   static std::map<int, Ceilings> measured;
   const std::lock_guard lock(mutex);
+  threads = cpu::Working(threads);
   const auto found = measured.find(threads);
   if (found != measured.end()) return found->second;
   ThreadPool pool(threads);
