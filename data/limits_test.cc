@@ -103,8 +103,8 @@ TEST(Limits, WhatIsNoExceptionIsWrappedInGeneratorsToo) {
 TEST(Limits, AScalarIsNotCalledEmpty) {
   const Array scalar({}, {1.f});
   EXPECT_SAYS(ErrorOf([&] { Dataset({scalar}, {}).batch(1); }), "dataset: x[0] is of rank 0");
-  EXPECT_SAYS(ErrorOf([&] { Samples({scalar}, {}, {}).Check("fit"); }), "fit: x[0] is of rank 0");
-  EXPECT_SAYS(ErrorOf([&] { Samples({Array()}, {}, {}).Check("fit"); }), "fit: x[0] is empty");
+  EXPECT_SAYS(ErrorOf([&] { Samples{{scalar}, {}, {}}.Check("fit"); }), "fit: x[0] is of rank 0");
+  EXPECT_SAYS(ErrorOf([&] { Samples{{Array()}, {}, {}}.Check("fit"); }), "fit: x[0] is empty");
 }
 
 TEST(Limits, MinMaxOverAllOfFloat32) {

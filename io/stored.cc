@@ -151,9 +151,8 @@ bool IsExactInFloat(S value) {
 
 // A number that would become infinite. Infinities and NaN stay what they are.
 bool IsBeyondFloat(double d) {
-  const double magnitude = std::fabs(d);
-  return (magnitude <= std::numeric_limits<double>::max()) &
-         (std::fabs(static_cast<float>(d)) > std::numeric_limits<float>::max());
+  return std::fabs(d) <= std::numeric_limits<double>::max() &&
+         std::fabs(static_cast<float>(d)) > std::numeric_limits<float>::max();
 }
 
 [[noreturn]] void RefuseNumber(const StoredTensor& from, int64_t index, const std::string& value, DType to) {
