@@ -15,7 +15,8 @@ uint64_t RoomInCgroup(const std::string& process, const std::string& root) {
   for (std::string line; std::getline(groups, line);) {  // number:controllers:path
     const size_t first = line.find(':'), second = line.find(':', first + 1);
     if (second == line.npos) continue;
-    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    std::string controllers = ",";
+    controllers.append(line, first + 1, second - first - 1).append(",");
     const bool v1 = controllers.find(",memory,") != controllers.npos;
     if (!v1 && controllers != ",,") continue;
     const std::string tree = v1 ? root + "/memory" : root;
