@@ -50,14 +50,12 @@ std::string Section(const std::string& title, const std::string& body) {
 std::string Paragraph(const std::string& text) { return "<p>" + Escaped(text) + "</p>\n"; }
 
 // Files that belong together: a row of each for a row of the others.
-Arrays ReadRows(const std::vector<std::string>& files, const std::string& option, const std::string& first,
-                int64_t rows) {
-  Arrays arrays = ReadNpyFiles(files);
+void CheckRows(const Arrays& arrays, const std::vector<std::string>& files, const std::string& option,
+               const std::string& first, int64_t rows) {
   for (size_t i = 0; i < arrays.size(); ++i)
     if (arrays[i].rows() != rows)
       Fail(option, ": ", files[i], " has ", Counted(static_cast<size_t>(arrays[i].rows()), "row"), ", ", first, " has ",
            rows, "; give files with a row for each");
-  return arrays;
 }
 
 std::string TimeByLayer(const Profile& profile, bool training) {
@@ -138,8 +136,9 @@ void Report(const Options& o) {
     html += Section("Curves", charts);
   }
   if (!o.x.empty()) {
-    const int64_t all = ReadNpyFile(o.x[0]).rows();
-    const Arrays x = ReadRows(o.x, "--x", o.x[0], all), y = ReadRows(o.y, "--y", o.x[0], all);
+    const Arrays x = ReadNpyFiles(o.x), y = ReadNpyFiles(o.y);
+    CheckRows(x, o.x, "--x", o.x[0], x.at(0).rows());
+    CheckRows(y, o.y, "--y", o.x[0], x.at(0).rows());
     const Arrays predicted = model.predict(x, o.batch_size);
     const bool training = model.compiled() && !y.empty();
     if (training) {

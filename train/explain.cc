@@ -55,6 +55,7 @@ bool ScaleMatters(const Network& network, size_t input) {
       if (in == static_cast<int>(input) && indifferent.contains(node.layer.def().class_name())) return false;
   return true;
 }
+
 class Explainer {
  public:
   Explainer(Model& model, const Dataset& data, const ExplainOptions& options)
@@ -65,10 +66,8 @@ class Explainer {
     if (o_.fit.profile) Fail("explain: takes a profile of its own; leave FitOptions::profile out");
     for (const CallbackPtr& callback : o_.fit.callbacks)
       if (callback && NameOf(*callback) == "BackupAndRestore")
-        Fail(
-            "explain: with BackupAndRestore among the callbacks, the epoch that is watched would begin from its "
-            "backup, "
-            "and delete it at the end; leave it out");
+        Fail("explain: with BackupAndRestore among the callbacks, the epoch that is watched would begin from its ",
+             "backup, and delete it at the end; leave it out");
     if (!(o_.seconds > 0) || !(o_.trials >= 0)) Fail("explain: seconds and trials are times, positive numbers");
     some_ = SomeOf(data_, o_.fit.batch_size, o_.trials);
     CheckData(s_, some_.rows, true, "explain");
@@ -206,13 +205,13 @@ class Explainer {
   void OfTime() {
     const Profile& p = result_.profile;
     const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-    DataFigures data{epoch_, wait_, in_steps_, 0, 0, false, cores};
     if (data_.staged()) {  // of plain arrays there is nothing to prepare, nor to read ahead
+      DataFigures data{epoch_, wait_, in_steps_, 0, 0, false, cores};
       data.threads = data_.stage()->threads();
       data.made = p.make_seconds * (p.steps_done ? wait_ / std::max(1e-12, Inputs()) : 1);
       data.maps = data_.stage()->maps();
+      Add(WaitsForData(data));
     }
-    if (data_.staged()) Add(WaitsForData(data));
     double histograms = 0;
     bool background = false;
     for (const Profile::Thread& thread : p.trace) {
